@@ -1,0 +1,47 @@
+"""The hooked anatomy: a `HookedTransformer` of TransformerLens 2 or 3, recognised by its shape, never imported."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from .anatomy import FOLDED, SHIPPED, Anatomy, OutputTap, value_bias
+
+
+def hooked_anatomy(model: nn.Module) -> Anatomy:
+    """The anatomy of a `HookedTransformer`; its hook points are modules, so plain PyTorch hooks go on them."""
+    cfg = model.cfg
+    blocks = list(model.blocks)
+    attentions = [block.attn for block in blocks]
+    n_kv_heads = getattr(cfg, "n_key_value_heads", None) or cfg.n_heads
+    return Anatomy(
+        kind="hooked",
+        model=model,
+        blocks=blocks,
+        n_heads=cfg.n_heads,
+        n_kv_heads=n_kv_heads,
+        d_head=cfg.d_head,
+        answer="next" if getattr(cfg, "attention_dir", "causal") == "causal" else "mask",
+        forward=partial(_forward, model),
+        taps={
+            "z": [OutputTap(attention.hook_z, cfg.n_heads) for attention in attentions],
+            "pattern": [OutputTap(attention.hook_pattern) for attention in attentions],
+            "v": [OutputTap(attention.hook_v, n_kv_heads) for attention in attentions],
+        },
+        n_ctx=cfg.n_ctx,
+        read_processing=partial(_processing, model),
+    )
+
+
+def _processing(model: nn.Module) -> str:
+    """TransformerLens renames the norm when it folds its weights ("LNPre"); a folded value bias shows in the out-projection's alone."""
+    if str(getattr(model.cfg, "normalization_type", "") or "").endswith("Pre"):
+        return FOLDED
+    attentions = [block.attn for block in model.blocks]
+    moved = not any(value_bias(attention) for attention in attentions) and any(bool(a.b_O.any()) for a in attentions)
+    return FOLDED if moved else SHIPPED
+
+
+def _forward(model: nn.Module, ids: Tensor) -> Tensor:
+    return model(ids, return_type="logits", prepend_bos=False)

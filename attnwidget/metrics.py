@@ -1,0 +1,53 @@
+"""Numbers read off logits. All are computed in float64, whatever the model's dtype, from log-softmax, in nats.
+
+Shapes: logits are [vocabulary] at one position unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def log_probabilities(logits: Tensor) -> Tensor:
+    """`log softmax(logits)` over the last dimension, in float64."""
+    # Apple's GPUs have no float64.
+    logits = logits.cpu() if logits.device.type == "mps" else logits
+    return logits.double().log_softmax(-1)
+
+
+def kl(clean: Tensor, ablated: Tensor) -> float:
+    """`KL(clean || ablated) = sum_v p(v) (log p(v) - log q(v))` in nats; 0 exactly for equal logits."""
+    p, q = log_probabilities(clean), log_probabilities(ablated)
+    # Where p underflows to 0 the term is 0, also when q does too and the difference of logs is undefined.
+    terms = torch.where(p.exp() == 0, 0.0, p.exp() * (p - q))
+    total = terms.sum(-1).item()
+    return total if math.isnan(total) else max(0.0, total)  # rounding may give -1e-17; max() would make NaN a 0
+
+
+def entropy(logits: Tensor) -> float:
+    """`-sum_v p(v) log p(v)` in nats."""
+    p = log_probabilities(logits)
+    return -torch.where(p.exp() == 0, 0.0, p.exp() * p).sum(-1).item()
+
+
+def probability(logits: Tensor, token_id: int) -> float:
+    """`softmax(logits)[token_id]`."""
+    return log_probabilities(logits)[token_id].exp().item()
+
+
+def rank(logits: Tensor, token_id: int) -> int:
+    """1 for the first choice: one more than the number of tokens with a larger logit."""
+    return int((logits > logits[token_id]).sum().item()) + 1
+
+
+def perplexity(log_probs_of_next: Tensor) -> float:
+    """`exp(-mean_t log p(x_{t+1} | x_1..x_t))` over the prompt's own tokens (teacher-forced); NaN with fewer than two."""
+    if log_probs_of_next.numel() == 0:
+        return math.nan
+    try:
+        return math.exp(-log_probs_of_next.double().mean().item())
+    except OverflowError:
+        return math.inf
