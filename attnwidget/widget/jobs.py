@@ -1,0 +1,180 @@
+"""One worker per model: requests run in its thread one after another, the urgent ones first, and can be cancelled.
+
+A long job calls `job.chunk(done, total)` between its chunks: there it reports progress, ends if it was cancelled, and lets urgent
+jobs overtake it. Inside a chunk the engine asks `job.check` before each block. Nothing a job raises is lost: it is handed to `failed`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..engine import Engine
+from ..engine.interrupt import Cancelled, interruptible
+
+PROGRESS_INTERVAL = 0.05  # seconds: hosts drop messages that come much faster
+PAINT = 0.05  # seconds: after an urgent answer the processor is the page's, which is about to paint it
+_IDLE = 30.0  # seconds after which an idle worker's thread ends; the next job starts another
+
+URGENT, BACKGROUND = 0, 1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work. `work(job)` runs in the worker's thread; exactly one of `done` and `failed` is called after it."""
+
+    id: str
+    owner: object
+    replaces: str
+    """A newer job of the same owner with the same `replaces` cancels this one."""
+    work: Callable[[Job], object]
+    done: Callable[[object], None]
+    failed: Callable[[BaseException], None]
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None
+    priority: int = URGENT
+    cancelled: bool = False
+    _worker: Worker | None = None
+    _last: float = field(default=0.0)
+
+    def check(self) -> None:
+        """Raises `Cancelled` once the job has been cancelled."""
+        if self.cancelled:
+            raise Cancelled
+
+    def chunk(self, done: int, total: int, text: str = "") -> None:
+        """Between two chunks: progress, cancellation, and urgent jobs first."""
+        self.check()
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_INTERVAL or done == total:
+            self._last = now
+            self.progress(done, total, text)
+        if self.priority > URGENT and self._worker is not None:
+            self._worker.run_urgent()
+        self.check()
+
+
+class Worker:
+    """Runs jobs for one model, in one thread that starts with the first job and ends when idle."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._queue: list[tuple[int, int, Job]] = []
+        self._running: list[Job] = []  # a stack: an urgent job runs inside the chunk of a long one
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._painted = 0.0
+
+    def submit(self, job: Job) -> None:
+        """Queues `job`, cancelling what it replaces."""
+        job._worker = self
+        replaced = []
+        with self._changed:
+            for other in self._jobs():
+                if other.owner == job.owner and other.replaces == job.replaces:
+                    replaced.append(other)
+            heapq.heappush(self._queue, (job.priority, next(self._order), job))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="attnwidget-worker", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        for other in replaced:
+            self._cancel(other)
+
+    def cancel(self, owner: object, job_id: str | None = None) -> None:
+        """Cancels the owner's jobs, or the one with `job_id`; one that never was is ignored."""
+        with self._changed:
+            found = [job for job in self._jobs() if job.owner == owner and job_id in (None, job.id)]
+        for job in found:
+            self._cancel(job)
+
+    def busy(self, owner: object) -> bool:
+        """Whether the owner has jobs queued or running."""
+        with self._changed:
+            return any(job.owner == owner for job in self._jobs())
+
+    def wait(self, owner: object, timeout: float | None = None) -> bool:
+        """Blocks until the owner has no jobs left; False when `timeout` seconds passed first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not any(job.owner == owner for job in self._jobs()), timeout)
+
+    def run_urgent(self) -> None:
+        """Runs the urgent jobs that wait, here and now. Called between the chunks of a long job."""
+        while (job := self._next(lambda job: job.priority == URGENT)) is not None:
+            self._run(job)
+
+    def _jobs(self) -> list[Job]:
+        return [*self._running, *(job for _, _, job in self._queue)]
+
+    def _cancel(self, job: Job) -> None:
+        with self._changed:
+            job.cancelled = True
+            waiting = [entry for entry in self._queue if entry[2] is job]
+            for entry in waiting:
+                self._queue.remove(entry)
+            heapq.heapify(self._queue)
+            self._changed.notify_all()
+        if waiting:  # it will never run, so it is answered here
+            _fail(job, Cancelled())
+
+    def _next(self, wanted: Callable[[Job], bool]) -> Job | None:
+        with self._changed:
+            if not self._queue or not wanted(self._queue[0][2]):
+                return None
+            job = heapq.heappop(self._queue)[2]
+            self._running.append(job)
+            return job
+
+    def _run(self, job: Job) -> None:
+        try:
+            with interruptible(job.check):
+                job.check()
+                result = job.work(job)
+                job.check()
+            job.done(result)
+        except BaseException as error:
+            _fail(job, error)
+        finally:
+            with self._changed:
+                if job.priority == URGENT:
+                    self._painted = time.monotonic() + PAINT
+                self._running.remove(job)
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._queue, _IDLE):
+                    self._thread = None
+                    return
+                left = self._painted - time.monotonic()
+                if left > 0 and self._queue[0][0] > URGENT:
+                    self._changed.wait(left)
+                    continue
+            if (job := self._next(lambda job: True)) is not None:
+                self._run(job)
+
+
+def _fail(job: Job, error: BaseException) -> None:
+    """Says that a job failed. What saying it raises (a closed connection) must not end the worker, on which all widgets wait."""
+    try:
+        job.failed(error)
+    except Exception:
+        _log.exception("the failure of job %s could not be reported", job.id)
+
+
+_workers: weakref.WeakKeyDictionary[Engine, Worker] = weakref.WeakKeyDictionary()
+_workers_lock = threading.Lock()
+
+
+def worker_of(engine: Engine) -> Worker:
+    """The one worker of a model's engine."""
+    with _workers_lock:
+        return _workers.setdefault(engine, Worker())

@@ -1,0 +1,70 @@
+"""What a person chose, and small facts: the traits every view of the widget shares.
+
+Everything that is *computed* travels as a reply to a request (`ops.py`), never as a trait: traits are saved with the
+notebook, echoed to every view and re-sent by hosts that keep the whole state, so they stay small.
+`js/src/state.gen.ts` is generated from this class (`python -m attnwidget.widget.typescript`); a test fails when it is stale.
+"""
+
+from __future__ import annotations
+
+import traitlets as t
+
+from ..ablation import MODES
+from .traits import Choice, Heads
+
+PANELS = ("prompt", "tokens", "grid", "outcome", "attention")
+
+
+class State(t.HasTraits):
+    """The synced traits of an `AttentionWidget`, without behaviour."""
+
+    # -- chosen: the input --------------------------------------------------------------------------------------
+    prompt = t.Unicode("").tag(sync=True)
+    prepend_bos = t.Bool(False).tag(sync=True)
+
+    # -- chosen: what is looked at ------------------------------------------------------------------------------
+    # An order, not a set: the small maps are shown in the order they were picked.
+    selected = Heads().tag(sync=True)
+    # The head drawn large; empty when none is. A list of heads, so that a link to `selected` of another widget works.
+    shown = Heads(maxlen=1).tag(sync=True)
+    # Positions may be negative, counted from the end: -1 stays "the last token" when the prompt changes.
+    query = t.Int(-1).tag(sync=True)
+    attention_kind = Choice(("raw", "change"), "raw").tag(sync=True)
+    hide_first = t.Bool(False).tag(sync=True)
+    cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
+    score = t.Unicode("previous_token").tag(sync=True)
+
+    # -- chosen: the intervention -------------------------------------------------------------------------------
+    ablated = Heads().tag(sync=True)
+    mode = Choice(tuple(MODES), "zero").tag(sync=True)
+    # Query positions the ablation acts on; empty means all of them.
+    positions = t.List(t.Int()).tag(sync=True)
+    scale = t.Float(0.0).tag(sync=True)
+    threshold = t.Float(0.1).tag(sync=True)
+    seed = t.Int(0).tag(sync=True)
+    # Prompts: the reference set of `mean`, the one counterfactual of `resample`. Empty: `mean` uses the prompt itself.
+    reference = t.List(t.Unicode()).tag(sync=True)
+
+    # -- chosen: the question asked of the answer ---------------------------------------------------------------
+    position = t.Int(-1).tag(sync=True)
+    # Token texts, " Mary" with its space. Empty: the model's own first choice, and what overtook it.
+    target = t.Unicode("").tag(sync=True)
+    against = t.Unicode("").tag(sync=True)
+
+    # -- which panels this view has; `HeadGrid` is this widget with panels=["grid"] ------------------------------
+    panels = t.List(t.Enum(PANELS), list(PANELS)).tag(sync=True)
+
+    # -- facts, set by the kernel only --------------------------------------------------------------------------
+    # Decoded text of each token, for instance " Mary"; the front end marks spaces and repeats.
+    tokens = t.List(t.Unicode()).tag(sync=True)
+    # Set by the kernel at each new run; a view that sees it change asks again for what it shows.
+    run_key = t.Unicode("").tag(sync=True)
+    n_layers = t.Int(0).tag(sync=True)
+    n_heads = t.Int(0).tag(sync=True)
+    n_kv_heads = t.Int(0).tag(sync=True)
+    model_name = t.Unicode("").tag(sync=True)
+    causal = t.Bool(True).tag(sync=True)
+    # {dtype, device, n_ctx, processing, bos, bos_switch, answer, selftest, modes}: see `Facts` in js/src/source/ops.ts.
+    facts = t.Dict().tag(sync=True)
+    # One sentence; what a gesture in the browser could not do. Exceptions in handlers show nowhere in a notebook.
+    error = t.Unicode("").tag(sync=True)

@@ -1,0 +1,309 @@
+"""`AttentionWidget`: traits, requests and jobs. No mathematics here; what is computed is in `analysis/` and `run.py`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import traceback
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import anywidget
+import traitlets as t
+
+from ..analysis import STATISTICS, HeadScores, Outcome, head_statistic, outcome
+from ..engine.interrupt import Cancelled
+from ..errors import AttnWidgetError, ModeError, PositionError, PromptTooLongError
+from ..loading import load_model
+from ..model import Model
+from ..run import AblatedRun
+from .jobs import Job, worker_of
+from .ops import OPS, Stale, ablated_run, facts
+from .session import Session
+from .state import State
+from .traits import refusing
+from .wire import pack
+
+_log = logging.getLogger(__name__)
+_STATIC = Path(str(files("attnwidget"))) / "static"
+_FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts", "error"})
+_ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
+
+
+class AttentionWidget(State, anywidget.AnyWidget):
+    """Every attention head of a model, live: click a head to see where it looks, click it off and watch the answer change.
+
+    Args:
+        model: what `load_model` takes, or what it returned.
+        prompt: a text, or token ids that can be written as one. `AttentionWidget(model)` waits for one to be typed.
+        **traits: any trait of `State`, for instance `ablated=["L23H3"]`, `mode="mean"`, `panels=["grid", "outcome"]`.
+
+    What is chosen is a trait (`w.selected`, `w.ablated`, `w.mode`, ...): a click sets it, and setting it does what the click does. What is
+    computed is read from `w.run`, an `AblatedRun`. Wrong values raise a `ValueError` and change nothing.
+    """
+
+    _esm = _STATIC / "widget.js"
+    _css = _STATIC / "widget.css"
+
+    def __init__(self, model: object, prompt: str | Sequence[int] = "", **traits: object):
+        unknown = sorted(set(traits) - (set(State.class_traits(sync=True)) - _FACTS))
+        if unknown:
+            valid = ", ".join(sorted(set(State.class_traits(sync=True)) - _FACTS))
+            raise TypeError(f"{type(self).__name__} has no trait {unknown[0]!r}: there are {valid}.")
+        # Observers fire inside super().__init__, so what they read is set before it.
+        self.model: Model = load_model(model)
+        self._session = Session(self.model)
+        self._worker = worker_of(self.model.engine)
+        traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
+        super().__init__(
+            model_name=self.model.name,
+            n_layers=self.model.n_layers,
+            n_heads=self.model.n_heads,
+            n_kv_heads=self.model.n_kv_heads,
+            causal=self.model.causal,
+            facts=facts(self.model),
+        )
+        self.on_msg(self._receive)
+        self.prepend_bos = traits.pop("prepend_bos")
+        if prompt:
+            self.prompt = prompt if isinstance(prompt, str) else self.model.vocabulary.written(prompt)
+        for name, value in traits.items():
+            setattr(self, name, value)
+
+    # -- what is computed -----------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> AblatedRun:
+        """The prompt as the model now runs it, with `w.ablated` ablated; `w.run.clean` is the run with nothing ablated."""
+        return ablated_run(self._session, {"heads": self.ablated, **{name: getattr(self, name) for name in _ABLATION}})
+
+    @property
+    def prediction(self) -> Outcome:
+        """The answer at `w.position`, clean beside ablated: `.rows`, `.kl`, `.target`, `.to_frame()`."""
+        at = None if self.position == -1 else self.position
+        return outcome(self.run, at, target=self.target, against=self.against)
+
+    @property
+    def scores(self) -> HeadScores:
+        """The score the grid is coloured by, `w.score`, for every head of the clean run."""
+        return head_statistic(self._session.clean, self.score)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the kernel is computing something for this widget."""
+        return self._worker.busy(id(self))
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held during every pass through the model. Take it in a cell that runs the same model itself: `with w.lock: ...`"""
+        return self.model.lock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until nothing is being computed for this widget; False when `timeout` seconds passed first.
+
+        What a view has not yet asked for is not waited for; `w.run` needs no waiting. Not inside `with w.lock`, which the work needs.
+        """
+        return self._worker.wait(id(self), timeout)
+
+    def cancel(self) -> None:
+        """Cancels what is being computed for this widget; what is shown stays."""
+        self._worker.cancel(id(self))
+
+    def close(self) -> None:
+        """Cancels what is being computed and closes every view."""
+        if "_worker" in self.__dict__:  # also called when __init__ has failed
+            self.cancel()
+            self._session.clear()
+        super().close()
+
+    # -- a new prompt ---------------------------------------------------------------------------------------------
+
+    @t.validate("prompt")
+    @refusing
+    def _check_prompt(self, proposal: dict) -> str:
+        self._ids(proposal["value"], self.prepend_bos)
+        return proposal["value"]
+
+    @t.validate("prepend_bos")
+    @refusing
+    def _check_bos(self, proposal: dict) -> bool:
+        if self.prompt:
+            self._ids(self.prompt, proposal["value"])
+        return proposal["value"]
+
+    @t.observe("prompt", "prepend_bos")
+    def _start(self, _change: dict | None = None) -> None:
+        if not self.prompt:
+            return
+        ids = self._ids(self.prompt, self.prepend_bos)
+        n = len(ids)
+        self._worker.cancel(id(self))
+        with self.hold_sync():
+            self.tokens = [self.model.vocabulary.text(i) for i in ids]
+            # Positions that the new prompt does not have cannot be kept; all others are.
+            for name in ("query", "position"):
+                if not -n <= getattr(self, name) < n:
+                    setattr(self, name, -1)
+            kept = [p for p in self.positions if -n <= p < n]
+            if self.positions and not kept and self.ablated:
+                # An empty list would mean all positions, which is not what was chosen.
+                self.ablated = []
+                self.error = (
+                    f"This prompt has no position {self.positions[0]}, so nothing is ablated in it: choose heads and positions anew."
+                )
+            self.positions = kept
+            self.facts = facts(self.model)  # a bridge may have been folded since
+            self.run_key = self._session.start(self.prompt, self.prepend_bos)
+
+    def _ids(self, prompt: str, prepend_bos: bool) -> list[int]:
+        return self.model.encode(prompt, prepend_bos if self.model.vocabulary.bos_id is not None else None)
+
+    # -- what may be chosen ---------------------------------------------------------------------------------------
+
+    @t.validate("mode")
+    @refusing
+    def _check_mode(self, proposal: dict) -> str:
+        if (reason := self.model.refuses(proposal["value"])) is not None:
+            raise ModeError(reason)
+        return proposal["value"]
+
+    @t.validate("query", "position")
+    @refusing
+    def _check_position(self, proposal: dict) -> int:
+        self._position(proposal["value"])
+        return proposal["value"]
+
+    @t.validate("positions")
+    @refusing
+    def _check_positions(self, proposal: dict) -> list[int]:
+        for position in proposal["value"]:
+            self._position(position)
+        return proposal["value"]
+
+    def _position(self, position: int) -> None:
+        n = len(self.tokens)
+        if n and not -n <= position < n:
+            raise PositionError(f"No position {position}: this prompt has {n} tokens, positions 0 to {n - 1} (or -1 for the last).")
+
+    @t.validate("target", "against")
+    @refusing
+    def _check_token(self, proposal: dict) -> str:
+        if proposal["value"]:
+            self.model.token_id(proposal["value"])
+        return proposal["value"]
+
+    @t.validate("scale", "threshold")
+    @refusing
+    def _check_number(self, proposal: dict) -> float:
+        name, value = proposal["trait"].name, proposal["value"]
+        if not math.isfinite(value) or (name == "threshold" and value < 0):
+            raise ModeError(f"{name} must be a finite number{' of 0 or more' if name == 'threshold' else ''}, not {value}.")
+        return value
+
+    @t.validate("score")
+    @refusing
+    def _check_score(self, proposal: dict) -> str:
+        if proposal["value"] not in STATISTICS:
+            raise AttnWidgetError(f"No score {proposal['value']!r}: there are {', '.join(STATISTICS)}.")
+        return proposal["value"]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        try:
+            super().__setattr__(name, value)
+        except t.TraitError as error:
+            if isinstance(error, ValueError):
+                raise
+            raise AttnWidgetError(str(error)) from None  # every wrong value is a ValueError here
+
+    def set_state(self, sync_data: dict) -> None:
+        """Values from a view. What is not valid is undone there and said in `error`: an exception here would show nowhere."""
+        chosen = {name: value for name, value in sync_data.items() if name not in _FACTS}
+        try:
+            super().set_state(chosen)
+        except (ValueError, TypeError, t.TraitError) as error:
+            self.error = str(error)
+            self.send_state([name for name in chosen if name in self.keys])
+        else:
+            self.error = ""
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def _receive(self, _widget: object, message: object, _buffers: object) -> None:
+        request_id = message.get("id") if isinstance(message, dict) else None
+        if not isinstance(request_id, str) or not 0 < len(request_id) <= 200:
+            return  # nobody could be answered
+        op, args = message.get("op"), message.get("args", {})
+        if op == "cancel":
+            self._worker.cancel(id(self), request_id)
+        elif not isinstance(args, dict):
+            self._fail(request_id, AttnWidgetError("args must be an object."))
+        elif op == "prompt":
+            self._answer_prompt(request_id, args)
+        elif isinstance(op, str) and op in OPS:
+            self._submit(request_id, op, args)
+        else:
+            known = ", ".join(["prompt", *OPS, "cancel"])
+            self._fail(request_id, AttnWidgetError(f"No request {str(op)[:40]!r}: there are {known}."))
+
+    def _submit(self, request_id: str, op: str, args: dict) -> None:
+        view = request_id.rsplit("-", 1)[0]
+        self._worker.submit(
+            Job(
+                id=request_id,
+                owner=id(self),
+                replaces=f"{view}:{op}",
+                work=lambda job: OPS[op].answer(self._session, args, job),
+                done=lambda result: self._reply(request_id, result),
+                failed=lambda error: self._fail(request_id, error),
+                progress=lambda *progress: self._say({"id": request_id, "progress": list(progress)}),
+                priority=OPS[op].priority,
+            )
+        )
+
+    def _answer_prompt(self, request_id: str, args: dict) -> None:
+        """A new prompt is traits only (the forward comes with the first question about it), so it is answered at once."""
+        try:
+            text, prepend_bos = args.get("text"), args.get("prepend_bos", self.prepend_bos)
+            if not isinstance(text, str) or not isinstance(prepend_bos, bool):
+                raise AttnWidgetError("prompt takes a text and a switch.")
+            if args.get("keep") == "end" and self.model.n_ctx is not None:
+                switch = prepend_bos if self.model.vocabulary.bos_id is not None else None
+                text = self.model.vocabulary.tail(text, self.model.n_ctx, switch)
+            self._ids(text, prepend_bos)
+            if (text, prepend_bos) == (self.prompt, self.prepend_bos):
+                self._start()
+            else:
+                # Both are checked against each other when the hold ends, and then one message carries all that changed.
+                with self.hold_sync(), self.hold_trait_notifications():
+                    self.prompt, self.prepend_bos = text, prepend_bos
+            self._reply(request_id, {"run_key": self.run_key})
+        except Exception as error:
+            self._fail(request_id, error)
+
+    def _reply(self, request_id: str, result: object) -> None:
+        content, buffers = pack(result)
+        self._say({"id": request_id, "ok": True, "result": content}, buffers)
+
+    def _fail(self, request_id: str, error: BaseException) -> None:
+        detail = ""
+        if isinstance(error, (Cancelled, Stale)):
+            kind, message = "cancelled", "Cancelled."
+        elif isinstance(error, AttnWidgetError):
+            kind, message = "refused", str(error)
+            detail = "too long" if isinstance(error, PromptTooLongError) else ""
+        else:
+            kind, message = "failed", f"The run failed: {type(error).__name__}: {error}".rstrip(": ")
+            detail = "".join(traceback.format_exception(error))
+            _log.error("a request failed", exc_info=error)
+        self._say({"id": request_id, "ok": False, "error": {"message": message, "kind": kind, "detail": detail}})
+
+    def _say(self, content: dict, buffers: list[bytes] | None = None) -> None:
+        if self.comm is not None:  # closed meanwhile: there is nobody left to tell
+            self.send(content, buffers)
+
+    def __repr__(self) -> str:
+        if not self.prompt:
+            return f"{type(self).__name__}({self.model.name}: no prompt yet)"
+        return f"{type(self).__name__}({self.model.name}: {len(self.tokens)} tokens, {len(self.ablated)} heads ablated)"
