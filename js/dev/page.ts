@@ -1,0 +1,130 @@
+// The widget without a kernel: dev/index.html#shape=30x9x14&theme=dark&w=640&ablated=3. Built by `npm run dev`.
+
+import create from "../src/index";
+import type { State } from "../src/state.gen";
+import { FakeModel } from "./host";
+
+const options = new URLSearchParams(location.hash.slice(1));
+const [layers = 30, heads = 9, T = 14] = (options.get("shape") ?? "30x9x14").split("x").map(Number);
+const IOI = "When| Mary| and| John| went| to| the| store|,| John| gave| a| drink| to".split("|");
+const WORDS = IOI.concat([
+  " The",
+  " harbour",
+  " had",
+  " been",
+  " built",
+  " twice",
+  ".\n\n",
+  " of",
+  " timber",
+  " and",
+  " granite",
+]);
+const tokens = Array.from({ length: T }, (_, i) =>
+  i < IOI.length ? IOI[i]! : WORDS[(i * 7 + ((i / 11) | 0) * 5) % WORDS.length]!,
+);
+const clip = (list: [number, number][]) => list.filter(([l, h]) => l < layers && h < heads);
+const picks = clip([
+  [23, 3],
+  [1, 5],
+  [1, 7],
+  [20, 0],
+  [29, 1],
+  [18, 6],
+  [4, 1],
+  [7, 2],
+]).slice(0, 6);
+const nAblated = Number(options.get("ablated") ?? 3);
+const ran = options.get("empty") === null;
+
+const state: State = {
+  ablated: picks.slice(0, nAblated),
+  against: "",
+  attention_kind: "raw",
+  causal: options.get("causal") !== "0",
+  cell_view: (options.get("view") as State["cell_view"]) ?? "patterns",
+  error: options.get("error") ?? "",
+  facts: {
+    dtype: "float32",
+    device: "cpu",
+    n_ctx: 8192,
+    processing: "weights as shipped",
+    bos: "no BOS",
+    bos_switch: true,
+    answer: options.get("answer") ?? "next",
+    selftest: { passed: true, notes: [] },
+    modes: [
+      { name: "zero", label: "zero", acts_on: "z", formula: "z = 0", params: [], refused: null },
+      { name: "scale", label: "scaled", acts_on: "z", formula: "z = scale · z", params: ["scale"], refused: null },
+      {
+        name: "mean",
+        label: "mean",
+        acts_on: "z",
+        formula: "z = mean of z over the reference",
+        params: ["reference"],
+        refused: null,
+      },
+      {
+        name: "random",
+        label: "random",
+        acts_on: "pattern",
+        formula: "rows drawn at random, causal",
+        params: ["seed"],
+        refused: null,
+      },
+      {
+        name: "previous",
+        label: "previous layer",
+        acts_on: "pattern",
+        formula: "the same head's pattern one layer down",
+        params: [],
+        refused: "Pattern edits do not reach this model.",
+      },
+    ],
+    scores: [
+      { name: "output_norm", label: "output norm", unit: "", signed: false, kind: "statistic" },
+      { name: "effect", label: "logit-diff drop", unit: "logits", signed: true, kind: "effect" },
+    ],
+  },
+  hide_first: options.get("hide") !== null,
+  mode: (options.get("mode") as State["mode"]) ?? "zero",
+  model_name: "SmolLM2-135M",
+  n_heads: heads,
+  n_kv_heads: heads % 3 === 0 ? heads / 3 : heads,
+  n_layers: layers,
+  panels: ["prompt", "tokens", "grid", "outcome", "attention"],
+  position: -1,
+  positions: [],
+  prepend_bos: false,
+  prompt: ran ? tokens.join("") : "",
+  query: -1,
+  reference: [],
+  run_key: ran ? "run-1" : "",
+  scale: 0,
+  score: options.get("score") ?? "output_norm",
+  seed: 0,
+  selected: options.get("none") === null ? picks : [],
+  shown: options.get("none") === null ? picks.slice(3, 4) : [],
+  target: "",
+  threshold: 0.1,
+  tokens: ran ? tokens : [],
+};
+
+document.documentElement.dataset.theme = options.get("theme") ?? "light";
+const cell = document.getElementById("cell")!;
+if (options.get("w")) cell.style.width = `${options.get("w")}px`;
+const model = new FakeModel(state, { layers, heads, tokens });
+if (options.get("delay")) model.delay = Number(options.get("delay"));
+Object.assign(window, { model });
+
+const started = performance.now();
+const widget = create();
+const signal = new AbortController().signal;
+// The fake host has what the widget uses of AFM, not all of it.
+widget.initialize({ model, signal } as never);
+widget.render({ model, el: cell, signal } as never);
+requestAnimationFrame(() => {
+  console.log(
+    `first frame after ${(performance.now() - started).toFixed(0)} ms, ${cell.querySelectorAll("*").length} elements`,
+  );
+});

@@ -1,0 +1,103 @@
+// Values to pixels. Small cells are pooled by maximum to device pixels: a mean would erase sparse heads.
+
+import { cellSize, type Frame, type Window } from "./geometry";
+import { cellNumber, isNumbered, type Matrix, tone, valueAt } from "./matrix";
+import { inkOn, lut, rgb } from "./ramps";
+
+/** [pixels, pixels] values of the window; NaN where nothing is drawn. Of several cells in a pixel the largest stays. */
+export function pool(m: Matrix, window: Window, pixels: number): Float32Array {
+  const { n, values } = m;
+  const { query: q0, key: k0, count } = window;
+  const out = new Float32Array(pixels * pixels).fill(Number.NaN);
+  const from = new Int32Array(count);
+  const to = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    from[i] = Math.floor((i * pixels) / count);
+    to[i] = Math.max(from[i] + 1, Math.floor(((i + 1) * pixels) / count));
+  }
+  for (let i = 0; i < count; i++) {
+    const last = m.causal ? Math.min(count - 1, q0 + i - k0) : count - 1;
+    for (let j = m.hideFirst && k0 === 0 ? 1 : 0; j <= last; j++) {
+      const v = values[(q0 + i) * n + k0 + j];
+      const size = Math.abs(v);
+      for (let y = from[i]; y < to[i]; y++) {
+        for (let x = from[j]; x < to[j]; x++) {
+          const at = y * pixels + x;
+          const old = out[at];
+          if (!(Math.abs(old) >= size)) out[at] = v;
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/** RGBA of the window at device resolution. */
+export function rgba(m: Matrix, window: Window, pixels: number, dark: boolean): Uint8ClampedArray<ArrayBuffer> {
+  const pooled = pool(m, window, pixels);
+  const up = lut(m.scale.signed ? "effect" : "attention", dark);
+  const down = lut("hurt", dark);
+  const out = new Uint8ClampedArray(pooled.length * 4);
+  for (let i = 0; i < pooled.length; i++) {
+    const v = pooled[i];
+    if (Number.isNaN(v)) continue;
+    const table = v < 0 ? down : up;
+    const at = Math.round(255 * Math.sqrt(Math.min(1, Math.abs(v) / m.scale.max))) * 4;
+    out[i * 4] = table[at];
+    out[i * 4 + 1] = table[at + 1];
+    out[i * 4 + 2] = table[at + 2];
+    out[i * 4 + 3] = 255;
+  }
+  return out;
+}
+
+export const GAP_FROM = 9; // px of a cell from which a gap between cells still leaves the cell
+const NUMBER_FROM = 17; // ".78" at 10.5 px is 15 px wide
+const MINUS = 6;
+
+/** The plot of a map. `g` is scaled by `dpr`; pixels are written past that scale. */
+export function paintMap(
+  g: CanvasRenderingContext2D,
+  m: Matrix,
+  f: Frame,
+  dark: boolean,
+  dpr: number,
+  font: string,
+): void {
+  const size = cellSize(f);
+  if (size < GAP_FROM) {
+    const pixels = Math.round(f.side * dpr);
+    const image = new ImageData(rgba(m, f.window, pixels, dark), pixels, pixels);
+    g.putImageData(image, Math.round(f.left * dpr), Math.round(f.top * dpr));
+    return;
+  }
+  g.font = `10.5px ${font}`;
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  for (let i = 0; i < f.window.count; i++) {
+    for (let j = 0; j < f.window.count; j++) {
+      const v = valueAt(m, f.window.query + i, f.window.key + j);
+      if (v !== null) paintCell(g, v, m, f.left + j * size, f.top + i * size, size, size, dark);
+    }
+  }
+}
+
+export function paintCell(
+  g: CanvasRenderingContext2D,
+  value: number,
+  m: Pick<Matrix, "scale">,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  dark: boolean,
+): void {
+  const { ramp, t } = tone(value, m.scale);
+  const c = rgb(ramp, t, dark);
+  g.fillStyle = `rgb(${c.join(",")})`;
+  g.fillRect(x, y, width - 1, height - 1);
+  const room = Math.min(width - (value < 0 ? MINUS : 0), height);
+  if (room < NUMBER_FROM || !isNumbered(value, m.scale)) return;
+  g.fillStyle = inkOn(c);
+  g.fillText(cellNumber(value), x + (width - 1) / 2, y + (height - 1) / 2 + 0.5);
+}

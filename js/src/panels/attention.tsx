@@ -1,0 +1,124 @@
+// Section "Attention": the selected heads small, one large, and what one query does in all of them.
+
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useMemo, useRef } from "preact/hooks";
+import { FEW } from "../draw/layout";
+import { topHeads } from "../draw/scores";
+import { headName } from "../labels";
+import type { Store } from "../store";
+import { useDevicePixelRatio, useInk } from "./attention-hooks";
+import { createView } from "./attention-view";
+import { LargeMap } from "./largemap";
+import { MapLegend } from "./maplegend";
+import { MostAttended } from "./mostattended";
+import { ErrorMessage, Message, ProgressLine, Quiet, Segmented } from "./parts";
+import { QueryRows } from "./queryrows";
+import { Magnifier, Readout } from "./readout";
+import { SmallMaps } from "./smallmaps";
+
+export function AttentionPanel({ store }: { store: Store }) {
+  const root = useRef<HTMLElement>(null);
+  const dpr = useDevicePixelRatio();
+  const view = useMemo(() => createView(store, dpr), [store, dpr]);
+  const ink = useInk(store, root);
+  const spoken = useSignal("");
+
+  // The small maps take the cross-hair from two numbers, so that a hover renders no component of theirs.
+  useSignalEffect(() => {
+    const { query, key } = view.focus.value;
+    root.current?.style.setProperty("--aw-q", String(query));
+    root.current?.style.setProperty("--aw-k", String(key));
+    root.current?.style.setProperty("--aw-n", String(Math.max(1, view.n.value)));
+  });
+
+  const { columns, side } = view.layout.value;
+  const shown = view.shown.value;
+  // One ablation that cannot be done is one error, and it stands where the ablation is chosen.
+  const error = store.patterns.error.value;
+  const failed = error?.message === store.outcome.error.value?.message ? null : error;
+  const few = view.n.value <= FEW;
+  const outside = !view.inside.value;
+  const shared = { store, view, ink, dpr };
+
+  return (
+    <section
+      class={`aw-att aw-att-${shown ? columns : "none"}`}
+      ref={root}
+      aria-label="Attention"
+      data-ready={view.ready.value}
+    >
+      <div class="aw-att-maps">
+        <div class="aw-row aw-att-top">
+          <h3 class="aw-h">Attention</h3>
+          <KindSwitch store={store} />
+        </div>
+        {failed && <ErrorMessage error={failed} onRetry={() => store.patterns.retry()} />}
+        {shown ? (
+          <>
+            <SmallMaps {...shared} />
+            <MapLegend store={store} view={view} />
+          </>
+        ) : (
+          <Message kind="info">
+            No head selected. Click one in the grid to see where it looks. <SelectTop store={store} />
+          </Message>
+        )}
+      </div>
+      {shown && (
+        <>
+          <LargeMap key={headName(shown)} {...shared} head={shown} spoken={spoken}>
+            {columns !== 3 && outside && <Readout {...shared} place="above" />}
+          </LargeMap>
+          <div class="aw-att-side" style={{ "--aw-side": `${Math.floor(side)}px` }}>
+            {columns === 3 && outside && <Readout {...shared} place="side" />}
+            {few && <QueryRows {...shared} />}
+            {!few && (
+              <div class="aw-att-below">
+                {columns !== 3 && outside && view.magnified.value && <Magnifier {...shared} />}
+                <MostAttended store={store} view={view} />
+              </div>
+            )}
+          </div>
+        </>
+      )}
+      <div class="aw-att-wait">
+        <ProgressLine of={store.patterns} text="Reading the patterns" />
+      </div>
+      <div class="aw-vh" aria-live="polite">
+        {spoken}
+      </div>
+    </section>
+  );
+}
+
+/** A way out of the empty section: the heads that the scores on screen put first. */
+function SelectTop({ store }: { store: Store }) {
+  const scores = store.scores.value.value;
+  const heads = scores ? topHeads(scores.values.data, store.state.n_heads.value, 6) : [];
+  if (!scores || heads.length === 0) return null;
+  return (
+    <Quiet onClick={() => store.selectAll(heads)}>
+      Select the top {heads.length} by {scores.label}
+    </Quiet>
+  );
+}
+
+function KindSwitch({ store }: { store: Store }) {
+  const none = store.state.ablated.value.length === 0;
+  return (
+    <Segmented
+      label="Quantity"
+      value={none ? "raw" : store.state.attention_kind.value}
+      onPick={(attention_kind) => store.set({ attention_kind })}
+      options={[
+        { value: "raw", text: "raw", title: "attention of the present run" },
+        {
+          value: "change",
+          text: "change",
+          disabled: none,
+          title: none ? "Nothing is ablated, so nothing has changed." : "ablated − clean",
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,174 @@
+// Small components that several panels share.
+
+import type { ComponentChildren } from "preact";
+import { headName, visible } from "../labels";
+import type { Head, OpError } from "../source/ops";
+import type { Resource } from "../store";
+
+/** The text of a token: faint marks for white space, a small subscript for a repeat. */
+export function TokenText({ token, repeat = null }: { token: string; repeat?: number | null }) {
+  const text = visible(token);
+  const lead = token.startsWith(" ") && text.startsWith("·") ? text.match(/^·+/)![0] : "";
+  return (
+    <>
+      {lead && <span class="aw-sp">{lead}</span>}
+      {text.slice(lead.length)}
+      {repeat !== null && <sub>{repeat}</sub>}
+    </>
+  );
+}
+
+/** A head's name, with the boxed cross where it is ablated. */
+export function HeadName({ head, ablated = false }: { head: Head; ablated?: boolean }) {
+  return (
+    <span class="aw-name">
+      {headName(head)}
+      {ablated && <Off />}
+    </span>
+  );
+}
+
+/** The mark of an ablated head, the same everywhere. */
+export function Off({ text }: { text?: string }) {
+  return (
+    <span class="aw-off" title="ablated">
+      {text ?? <span class="aw-vh">ablated</span>}
+    </span>
+  );
+}
+
+interface Choice<T extends string> {
+  value: T;
+  text: string;
+  title?: string;
+  disabled?: boolean;
+}
+
+export function Segmented<T extends string>(props: {
+  label: string;
+  options: Choice<T>[];
+  value: T;
+  onPick(value: T): void;
+}) {
+  return (
+    <fieldset class="aw-seg" aria-label={props.label}>
+      {props.options.map(({ value, text, title, disabled }) => (
+        <button
+          key={value}
+          type="button"
+          title={title}
+          disabled={disabled}
+          aria-pressed={value === props.value}
+          onClick={() => props.onPick(value)}
+        >
+          {text}
+        </button>
+      ))}
+    </fieldset>
+  );
+}
+
+export function Select(props: {
+  label: string;
+  options: Choice<string>[];
+  value: string;
+  onPick(value: string): void;
+  class?: string;
+}) {
+  const known = props.options.some((option) => option.value === props.value);
+  return (
+    <select
+      class={`aw-sel ${props.class ?? ""}`}
+      aria-label={props.label}
+      value={props.value}
+      onChange={(event) => props.onPick(event.currentTarget.value)}
+    >
+      {!known && (
+        <option value={props.value} disabled>
+          {props.value || "–"}
+        </option>
+      )}
+      {props.options.map(({ value, text, title, disabled }) => (
+        <option key={value} value={value} title={title} disabled={disabled}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+export function Quiet(props: {
+  children: ComponentChildren;
+  onClick(): void;
+  title?: string;
+  disabled?: boolean;
+  pressed?: boolean;
+}) {
+  return (
+    <button
+      type="button"
+      class="aw-btn aw-quiet"
+      title={props.title}
+      disabled={props.disabled}
+      aria-pressed={props.pressed}
+      onClick={() => props.onClick()}
+    >
+      {props.children}
+    </button>
+  );
+}
+
+/** A message with a coloured rule: what happened in bold, then what is kept and what to do. */
+export function Message({ kind, children }: { kind: "error" | "info"; children: ComponentChildren }) {
+  return (
+    <div class={`aw-msg aw-msg-${kind}`} role={kind === "error" ? "alert" : "note"}>
+      {children}
+    </div>
+  );
+}
+
+/** An error of a request: the first sentence bold, a traceback only when asked for. */
+export function ErrorMessage(props: { error: OpError; onRetry?: () => void; children?: ComponentChildren }) {
+  const { error, onRetry } = props;
+  const [, first, rest] = /^(.*?[.!?])(?:\s+(.*))?$/s.exec(error.message) ?? [null, error.message, ""];
+  return (
+    <Message kind={error.kind === "cancelled" || error.kind === "needs-kernel" ? "info" : "error"}>
+      <b>{first}</b> {rest}{" "}
+      {onRetry && (error.kind === "cancelled" || error.kind === "failed") && <Quiet onClick={onRetry}>Run again</Quiet>}
+      {props.children}
+      {error.kind === "failed" && error.detail && (
+        <details>
+          <summary>Show traceback</summary>
+          <pre>{error.detail}</pre>
+        </details>
+      )}
+    </Message>
+  );
+}
+
+/** The line of a running request, shown once it is slow, with Cancel. It lies over the old answer: nothing moves. */
+export function ProgressLine({ of, text, bare }: { of: Resource<unknown>; text: string; bare?: boolean }) {
+  const progress = of.progress.value;
+  if (!of.slow.value) return null;
+  const share = progress && progress.total > 0 ? progress.done / progress.total : null;
+  return (
+    <div class="aw-progress">
+      <div
+        class={share === null ? "aw-prog aw-prog-open" : "aw-prog"}
+        role="progressbar"
+        aria-label={text}
+        aria-valuenow={share === null ? undefined : Math.round(share * 100)}
+      >
+        <i style={share === null ? undefined : { width: `${100 * share}%` }} />
+      </div>
+      {!bare && (
+        <div class="aw-progress-text">
+          <span class="aw-xs aw-t2">{progress?.text || text}</span>
+          <button type="button" class="aw-btn" onClick={() => of.cancel()}>
+            Cancel
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,83 @@
+// The exact value under the cross-hair; where cells are too small to name, with a magnifier.
+
+import { useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { prepare } from "../draw/canvas";
+import { around } from "../draw/geometry";
+import { AROUND, magnifierSize, paintMagnifier } from "../draw/magnifier";
+import { exactNumber, valueAt } from "../draw/matrix";
+import type { Store } from "../store";
+import type { AttentionView } from "./attention-view";
+import type { MapProps } from "./smallmaps";
+
+/** The value as text; "hidden" and "not there yet" are said, not shown as a number. */
+export function valueText(view: AttentionView): string {
+  const m = view.shownMatrix.value;
+  const { query, key } = view.focus.value;
+  if (!m) return "…";
+  const v = valueAt(m, query, key);
+  return v === null ? "hidden" : exactNumber(v, m.scale.signed);
+}
+
+export function sentence(view: AttentionView): string {
+  const { query, key } = view.focus.value;
+  const labels = view.labels.value;
+  const verb = view.kind.value === "change" ? "looks at, changed," : "looks at";
+  return `${labels[query] ?? ""} ${verb} ${labels[key] ?? ""}: ${valueText(view)}`;
+}
+
+/** `above` is one line over the map, for widths where the side column lies below it. */
+export function Readout(props: MapProps & { place: "inside" | "above" | "side" }) {
+  const { store, view, place } = props;
+  const { query, key } = view.focus.value;
+  const labels = view.labels.value;
+  const long = view.n.value > 40;
+  const magnified = view.magnified.value && place !== "above";
+  const exact = view.shownMatrix.value?.values[query * view.n.value + key];
+  return (
+    <div class={`aw-readout aw-readout-${place}`} data-magnified={magnified} aria-hidden="true">
+      {magnified && <Magnifier {...props} />}
+      <div class="aw-readout-text" style={magnified ? { paddingLeft: `${magnifierSize.left}px` } : undefined}>
+        <div class="aw-t2">
+          <b class="aw-mono aw-query">{labels[query]}</b>
+          {long && ` ${query}`} {view.kind.value === "change" ? "at" : "looks at"}{" "}
+          <b class="aw-mono aw-key">{labels[key]}</b>
+          {long && ` ${key}`}
+        </div>
+        <div class="aw-big" title={exact === undefined ? undefined : String(exact)}>
+          {valueText(view)}
+        </div>
+        <div class="aw-xs aw-t3">
+          <Hint store={store} view={view} />
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Hint({ store, view }: { store: Store; view: AttentionView }) {
+  if (store.ui.locked.value) return <>locked: click again or Esc unlocks</>;
+  if (view.kind.value === "change") return <>ablated − clean</>;
+  return <>{view.inside.value ? "row: query. Column under a name: key." : "row: query. Column: key."}</>;
+}
+
+export function Magnifier({ store, view, ink, dpr }: MapProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { width, height } = magnifierSize;
+  useSignalEffect(() => {
+    const g = prepare(canvas.current, width, height, dpr.value);
+    const m = view.shownMatrix.value;
+    if (!g || !m) return;
+    const at = view.focus.value;
+    paintMagnifier(g, m, around(at, AROUND, m.n), at, view.labels.value, ink.value, store.ui.dark.value);
+  });
+  return (
+    <canvas
+      class="aw-magnifier"
+      role="img"
+      aria-label={`The ${AROUND} × ${AROUND} cells around the cross-hair, with their tokens.`}
+      ref={canvas}
+      style={{ width: `${width}px`, height: `${height}px` }}
+    />
+  );
+}

@@ -1,0 +1,162 @@
+// The selected heads, small. A click shows one large; × or a second click drops it.
+
+import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import type { TargetedKeyboardEvent } from "preact";
+import { useRef } from "preact/hooks";
+import type { Ink } from "../draw/axes";
+import { prepare } from "../draw/canvas";
+import { cellAt, type Frame, whole } from "../draw/geometry";
+import { paintMap } from "../draw/heatmap";
+import { stepTo } from "../keys";
+import { headName, sameHead } from "../labels";
+import type { Head } from "../source/ops";
+import type { Store } from "../store";
+import { type AttentionView, isOff, SMALL_MAPS } from "./attention-view";
+import { Off, Quiet } from "./parts";
+
+export interface MapProps {
+  store: Store;
+  view: AttentionView;
+  ink: ReadonlySignal<Ink>;
+  dpr: ReadonlySignal<number>;
+}
+
+export function SmallMaps(props: MapProps) {
+  const { view } = props;
+  const all = useSignal(false);
+  const { size, perRow, gap } = view.layout.value.small;
+  const heads = view.heads.value;
+  const drawn = all.value ? heads : heads.slice(0, SMALL_MAPS);
+  const shown = view.shown.value;
+  const stop = drawn.find((head) => shown && sameHead(head, shown)) ?? drawn[0]!;
+  return (
+    <>
+      <section
+        class="aw-small-maps"
+        aria-label={`Maps of ${heads.length} selected heads`}
+        data-stale={view.stale.value}
+        onKeyDown={smallMapKeys(props, drawn)}
+        style={{ gridTemplateColumns: `repeat(${perRow}, ${size}px)`, columnGap: `${gap}px` }}
+      >
+        {drawn.map((head) => (
+          <SmallMap key={headName(head)} {...props} head={head} stop={sameHead(head, stop)} />
+        ))}
+      </section>
+      {heads.length > SMALL_MAPS && (
+        <Quiet
+          onClick={() => {
+            all.value = !all.value;
+          }}
+        >
+          {all.value ? `Show the first ${SMALL_MAPS}` : `Show all ${heads.length}`}
+        </Quiet>
+      )}
+    </>
+  );
+}
+
+/** Arrows walk the maps, Delete drops one, A ablates it; Enter and space are the button's own click. */
+function smallMapKeys({ store }: MapProps, heads: readonly Head[]) {
+  return (event: TargetedKeyboardEvent<HTMLElement>) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const pictures = [...event.currentTarget.querySelectorAll<HTMLElement>(".aw-small-pic")];
+    const at = pictures.indexOf(event.target as HTMLElement);
+    const head = heads[at];
+    if (!head) return;
+    const to = stepTo(event.key, at, heads.length);
+    if (to !== null) pictures[to]?.focus();
+    else if (event.key.toLowerCase() === "a") store.toggleAblated([head]);
+    else if (event.key === "Delete" || event.key === "Backspace") {
+      (pictures[at + 1] ?? pictures[at - 1])?.focus();
+      store.toggleSelected(head);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+}
+
+interface SmallProps extends MapProps {
+  head: Head;
+  /** The one map that the Tab key reaches. */
+  stop: boolean;
+}
+
+function SmallMap({ store, view, ink, dpr, head, stop }: SmallProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { size } = view.layout.value.small;
+  const n = view.n.value;
+  const frame = useComputed<Frame>(() => {
+    const side = view.layout.value.small.size;
+    const window = whole(Math.max(1, view.n.value));
+    return { width: side, height: side, left: 0, top: 0, side, window, axes: "diagonal" };
+  });
+
+  useSignalEffect(() => {
+    const { side } = frame.value;
+    const m = view.matrix(head);
+    const g = prepare(canvas.current, side, side, dpr.value);
+    if (g && m) paintMap(g, m, frame.value, store.ui.dark.value, dpr.value, ink.value.ui);
+  });
+
+  const name = headName(head);
+  const off = isOff(store, head);
+  const shown = view.shown.value !== null && sameHead(view.shown.value, head);
+  const causal = store.state.causal.value;
+  const drop = () => {
+    store.toggleSelected(head);
+  };
+  const press = () => {
+    if (shown) drop();
+    else store.show(head);
+  };
+  const hover = (event: PointerEvent) => {
+    if (store.ui.locked.peek()) return;
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const at = { x: event.clientX - box.left, y: event.clientY - box.top };
+    store.ui.hover.value = cellAt(frame.peek(), at, causal) ?? store.ui.hover.peek();
+  };
+  const leave = () => {
+    if (!store.ui.locked.peek()) store.ui.hover.value = null;
+  };
+
+  return (
+    <div class="aw-small" data-shown={shown}>
+      <div class="aw-small-cap">
+        <b>{name}</b>
+        {off && <Off text={size >= 108 ? "ablated" : undefined} />}
+        <button
+          type="button"
+          class="aw-drop"
+          tabIndex={-1}
+          aria-label={`Deselect ${name}`}
+          title={`Deselect ${name}`}
+          onClick={drop}
+        >
+          ×
+        </button>
+      </div>
+      <button
+        type="button"
+        class="aw-small-pic"
+        tabIndex={stop ? 0 : -1}
+        data-causal={causal}
+        data-boxed={n <= 24}
+        style={{ width: `${size}px`, height: `${size}px` }}
+        aria-pressed={shown}
+        aria-label={smallLabel(name, n, off, shown)}
+        onClick={press}
+        onPointerMove={hover}
+        onPointerLeave={leave}
+      >
+        <canvas ref={canvas} style={{ width: `${size}px`, height: `${size}px` }} />
+        <i class="aw-cross-k" />
+        <i class="aw-cross-q" />
+      </button>
+    </div>
+  );
+}
+
+function smallLabel(name: string, n: number, off: boolean, shown: boolean): string {
+  const what = off ? "ablated, clean pattern" : "attention";
+  return `${name}, ${what}, ${n} tokens. ${shown ? "Shown large; press to deselect." : "Press to show it large."}`;
+}

@@ -1,0 +1,33 @@
+// A tooltip of our own: it follows hover and focus at once, stays inside the widget, and never asks the kernel.
+
+import type { RefObject } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Spot } from "../keys";
+
+export interface TooltipAt {
+  spot: Spot;
+  target: HTMLElement;
+}
+
+/** `lines`: a name, facts, and what can be done. The same is in the cell's accessible name, so this one is hidden. */
+export function Tooltip(props: { at: TooltipAt | null; box: RefObject<HTMLElement | null>; lines: string[] }) {
+  const tip = useRef<HTMLDivElement>(null);
+  const { at, box } = props;
+  useLayoutEffect(() => {
+    const element = tip.current;
+    if (!element || !at || !box.current) return;
+    const frame = box.current.getBoundingClientRect();
+    const cell = at.target.getBoundingClientRect();
+    const left = Math.min(cell.left - frame.left + 4, frame.width - element.offsetWidth);
+    element.style.left = `${Math.max(0, left)}px`;
+    element.style.top = `${cell.bottom - frame.top + 10}px`;
+  });
+  if (!at || props.lines.length === 0) return null;
+  const [name, facts, todo] = props.lines;
+  return (
+    <div class="aw-tip" ref={tip} aria-hidden="true">
+      <b>{name}</b> {facts}
+      <div>{todo}</div>
+    </div>
+  );
+}

@@ -1,0 +1,105 @@
+// The kernel as a source: requests and replies over the widget's custom messages. See `ops.ts` for what can be asked.
+
+import { type AskOptions, type Op, OpError, type Ops, type Source } from "./ops";
+import { revive } from "./wire";
+
+/** The part of an anywidget model that requests need. */
+export interface Channel {
+  send(content: unknown): void;
+  // biome-ignore lint/suspicious/noExplicitAny: as anywidget types it
+  on(event: "msg:custom", callback: (message: any, buffers: any) => void): void;
+  // biome-ignore lint/suspicious/noExplicitAny: as anywidget types it
+  off(event: "msg:custom", callback: (message: any, buffers: any) => void): void;
+}
+
+interface Reply {
+  id: string;
+  ok?: boolean;
+  result?: unknown;
+  error?: { message?: string; kind?: OpError["kind"]; detail?: string };
+  progress?: [number, number, string];
+}
+
+interface Waiting {
+  resolve(result: never): void;
+  reject(error: OpError): void;
+  onProgress: AskOptions["onProgress"];
+  release(): void;
+}
+
+export class KernelSource implements Source {
+  readonly #channel: Channel;
+  readonly #waiting = new Map<string, Waiting>();
+  // Replies go to every view of every page that is open on this kernel, so a counter alone would not do.
+  readonly #prefix = [...crypto.getRandomValues(new Uint8Array(6))]
+    .map((b) => b.toString(16).padStart(2, "0"))
+    .join("");
+  #count = 0;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.on("msg:custom", this.#receive);
+  }
+
+  ask<K extends Op>(op: K, args: Ops[K]["args"], options: AskOptions = {}): Promise<Ops[K]["result"]> {
+    const { signal, onProgress } = options;
+    if (signal?.aborted) return Promise.reject(cancelled());
+    const id = `${this.#prefix}-${++this.#count}`;
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        this.#settle(id)?.reject(cancelled());
+        this.#channel.send({ id, op: "cancel" });
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#waiting.set(id, {
+        resolve,
+        reject,
+        onProgress,
+        release: () => signal?.removeEventListener("abort", abort),
+      });
+      try {
+        this.#channel.send({ id, op, args });
+      } catch (error) {
+        this.#settle(id)?.reject(
+          new OpError("The kernel cannot be reached. Restart it and run the cell again.", "gone", String(error)),
+        );
+      }
+    });
+  }
+
+  /** Stops listening; what is still waiting is cancelled. */
+  dispose(): void {
+    this.#channel.off("msg:custom", this.#receive);
+    for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(cancelled());
+  }
+
+  #settle(id: string): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    waiting?.release();
+    return waiting;
+  }
+
+  readonly #receive = (message: Reply | null, buffers: readonly DataView[] = []): void => {
+    // Another view's, cancelled here, or not a reply at all.
+    if (!message || typeof message.id !== "string" || !this.#waiting.has(message.id)) return;
+    if (message.progress) {
+      this.#waiting.get(message.id)?.onProgress?.(...message.progress);
+      return;
+    }
+    if (message.ok === undefined) return;
+    const waiting = this.#settle(message.id)!;
+    if (!message.ok) {
+      const { message: text = "The kernel gave no reason.", kind = "failed", detail = "" } = message.error ?? {};
+      waiting.reject(new OpError(text, kind, detail));
+      return;
+    }
+    try {
+      waiting.resolve(revive(message.result, buffers) as never);
+    } catch (error) {
+      waiting.reject(new OpError("The kernel's answer could not be read.", "failed", String(error)));
+    }
+  };
+}
+
+const cancelled = () => new OpError("Cancelled.", "cancelled");

@@ -1,0 +1,151 @@
+// What can be asked of a source, and what it answers. The kernel's side is attnwidget/widget/ops.py.
+// A `Head` is [layer, head]. Numbers that are undefined travel as null, never as NaN.
+
+export type Head = [number, number];
+
+/** An intervention; `heads: []` is the clean run. */
+export interface Ablation {
+  heads: Head[];
+  mode: string;
+  positions: number[];
+  scale: number;
+  threshold: number;
+  seed: number;
+  reference: string[];
+}
+
+/** The trait `facts`: what is true of the model whatever the prompt. */
+export interface Facts {
+  dtype: string;
+  device: string;
+  n_ctx: number | null;
+  processing: string; // "weights as shipped" | "weights folded"
+  bos: string; // "no BOS", "BOS", or the special tokens the tokenizer adds
+  bos_switch: boolean; // false where there is nothing to switch (encoders, no BOS token)
+  answer: "next" | "mask" | "class" | "none"; // what the model's head predicts
+  selftest: { passed: boolean; notes: string[] };
+  modes: ModeFact[];
+  scores: ScoreFact[];
+}
+export interface ModeFact {
+  name: string; // the trait's value: "first_token"
+  label: string; // "first token"
+  acts_on: "z" | "pattern";
+  formula: string; // one line, plain text
+  params: ("scale" | "threshold" | "seed" | "reference")[];
+  refused: string | null; // the reason, where the mode does not reach this model
+}
+export interface ScoreFact {
+  name: string; // the trait's value: "output_norm"
+  label: string; // "output norm"
+  unit: string; // "nats", "" ...
+  signed: boolean;
+  kind: "effect" | "statistic"; // effect: orange/purple; statistic of the clean run: grey ink
+}
+
+/** A numeric array that came as a buffer: C order, shape [layer, head, query, key] and the like. */
+export interface Tensor {
+  dtype: "uint8" | "float32";
+  shape: number[];
+  /** uint8 values are `value / 255 * scale`; 1 for float32. */
+  scale: number;
+  data: Uint8Array | Float32Array;
+}
+
+/** One candidate of the answer. `rank` counts from 1. `null` on the ablated side: nothing is ablated. */
+export interface Choice {
+  id: number;
+  token: string;
+  clean: Odds;
+  ablated: Odds | null;
+}
+export interface Odds {
+  probability: number;
+  logit: number;
+  rank: number;
+}
+
+export interface Outcome {
+  answer: Facts["answer"];
+  position: number; // resolved: 0-based
+  rows: Choice[]; // the k most probable of either run, by the larger probability; same order until asked again
+  clean_top: Choice;
+  ablated_top: Choice; // equals clean_top's token when nothing changed
+  target: Choice | null;
+  against: Choice | null;
+  /** logit(target) - logit(against) */
+  logit_diff: { clean: number; ablated: number | null } | null;
+  kl: number | null; // KL(clean || ablated) at `position`, nats
+  entropy: { clean: number; ablated: number | null }; // nats
+  note: string; // "Last token. z set to zero at all positions, weights as shipped, exact, float32."
+}
+
+/** Over every position of the prompt, teacher-forced. Asked apart: its logits can cost more than the answer itself. */
+export interface WholePrompt {
+  perplexity: { clean: number | null; ablated: number | null }; // null with one token, and where nothing predicts the next
+  top1_changed: number | null; // share of positions whose first choice changed
+}
+
+export interface Thumbnails {
+  /** uint8 [layer, head, n, n]; n = min(T, 24) or so; each cell the maximum of a block. Clean run. */
+  maps: Tensor;
+  block: number; // tokens a cell stands for, 1 when nothing was pooled
+}
+export interface Patterns {
+  heads: Head[];
+  /** float32 [head, query, key], of the current run; an ablated head's is its clean pattern. */
+  maps: Tensor;
+  /** same shape, current minus clean; null when nothing is ablated */
+  change: Tensor | null;
+}
+export interface Scores {
+  name: string;
+  label: string;
+  unit: string;
+  method: string; // "‖z W_O‖ at the last token, clean run"
+  exact: boolean;
+  signed: boolean;
+  /** float32 [layer, head]; NaN here, and only in a Tensor, is "undefined": drawn as a 2 px dot. */
+  values: Tensor;
+}
+
+/** op -> its arguments and its result. Every op may reject with an `OpError`. */
+export interface Ops {
+  /** Runs a new prompt: the kernel sets `prompt`, `tokens`, `run_key`... on success, and nothing on failure. */
+  prompt: {
+    /** `end` keeps the last tokens where there are more than the model takes; `all` refuses, `detail` "too long". */
+    args: { text: string; prepend_bos: boolean; keep: "all" | "end" };
+    result: { run_key: string };
+  };
+  outcome: {
+    args: { run_key: string; ablation: Ablation; position: number; target: string; against: string; k: number };
+    result: Outcome;
+  };
+  whole_prompt: { args: { run_key: string; ablation: Ablation }; result: WholePrompt };
+  thumbnails: { args: { run_key: string }; result: Thumbnails };
+  patterns: { args: { run_key: string; ablation: Ablation; heads: Head[] }; result: Patterns };
+  scores: { args: { run_key: string; name: string }; result: Scores };
+  /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
+  token: { args: { text: string }; result: { id: number; token: string } };
+}
+export type Op = keyof Ops;
+
+/** The kernel's one-sentence answer to what cannot be done; `kind` tells a missing kernel from a refusal. */
+export class OpError extends Error {
+  constructor(
+    message: string,
+    readonly kind: "refused" | "failed" | "cancelled" | "needs-kernel" | "gone" = "failed",
+    readonly detail = "", // a traceback, for "failed"; "too long" for a refused prompt
+  ) {
+    super(message);
+  }
+}
+
+/** Where panels get what they show: the kernel, or what an exported page recorded. */
+export interface Source {
+  ask<K extends Op>(op: K, args: Ops[K]["args"], options?: AskOptions): Promise<Ops[K]["result"]>;
+}
+export interface AskOptions {
+  signal?: AbortSignal; // aborting sends `cancel` and rejects with kind "cancelled"
+  onProgress?: (done: number, total: number, text: string) => void;
+}

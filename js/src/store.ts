@@ -1,0 +1,252 @@
+// What the panels of one view read and do. It holds no data of its own: traits are the model's, answers are the source's.
+
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import type { History, Intervention } from "./history";
+import { hasHead, sameHead } from "./labels";
+import type { Traits } from "./model";
+import type {
+  Ablation,
+  Facts,
+  Head,
+  Ops,
+  Outcome,
+  Patterns,
+  Scores,
+  Source,
+  Thumbnails,
+  WholePrompt,
+} from "./source/ops";
+import { patient } from "./source/patient";
+import { keepPatterns, patternLimit } from "./source/patterns";
+import { type Resource, resource } from "./source/resource";
+import type { State } from "./state.gen";
+
+export type { Resource } from "./source/resource";
+
+export interface Store {
+  state: { [K in keyof State]: ReadonlySignal<State[K]> };
+  /** Signals change at once, traits are saved once. */
+  set(patch: Partial<State>): void;
+  source: Source;
+  facts: ReadonlySignal<Facts>;
+  /** From the traits. */
+  ablation: ReadonlySignal<Ablation>;
+  outcome: Resource<Outcome>;
+  wholePrompt: Resource<WholePrompt>;
+  thumbnails: Resource<Thumbnails>;
+  scores: Resource<Scores>;
+  /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
+  patterns: Resource<Patterns>;
+  /** The prompt being run, if one is. */
+  prompt: Resource<{ run_key: string }>;
+  runPrompt(text: string, prependBos: boolean, keep?: "all" | "end"): void;
+  /** Forgets why the last prompt was refused. */
+  dismissPrompt(): void;
+  /** Resolved 0-based query position. */
+  query: ReadonlySignal<number>;
+  ui: Ui;
+  history: Pick<History, "canUndo" | "canRedo">;
+  undo(): void;
+  redo(): void;
+  isAblated(head: Head): boolean;
+  isSelected(head: Head): boolean;
+  /** All of them on when all are off, else all off. */
+  toggleAblated(heads: Head[]): void;
+  toggleSelected(head: Head): void;
+  show(head: Head): void;
+  /** A click on a head: show it and add it to the selection; on the shown head: drop it. */
+  pick(head: Head): void;
+  /** All of them selected; all dropped when they were all selected before. */
+  selectAll(heads: Head[]): void;
+  dispose(): void;
+}
+
+export interface Ui {
+  /** The cross-hair shared by every map on screen; browser only. */
+  hover: Signal<{ query: number; key: number } | null>;
+  /** A click on a cell locks the cross-hair; Esc or a second click unlocks. */
+  locked: Signal<boolean>;
+  hoverToken: Signal<number | null>;
+  tool: Signal<"look" | "ablate">;
+  dark: ReadonlySignal<boolean>;
+  /** Of the widget, from its ResizeObserver. */
+  width: ReadonlySignal<number>;
+}
+
+const CLEAN: Ablation = { heads: [], mode: "zero", positions: [], scale: 0, threshold: 0.1, seed: 0, reference: [] };
+const NO_FACTS: Facts = {
+  dtype: "",
+  device: "",
+  n_ctx: null,
+  processing: "",
+  bos: "",
+  bos_switch: false,
+  answer: "next",
+  selftest: { passed: true, notes: [] },
+  modes: [],
+  scores: [],
+};
+export const TOP_K = 10;
+
+/** A trait such as `query`, which may count from the end, as an index of `length` items. */
+export function resolve(position: number, length: number): number {
+  const index = position < 0 ? length + position : position;
+  return Math.max(0, Math.min(length - 1, index));
+}
+
+export function createStore(
+  { state, set }: Pick<Traits, "state" | "set">,
+  kernel: Source,
+  history: History,
+  look: { dark: ReadonlySignal<boolean>; width: ReadonlySignal<number> },
+): Store {
+  const facts = computed(() => ({ ...NO_FACTS, ...(state.facts.value as Partial<Facts>) }));
+  const ablation = computed<Ablation>(() => ({
+    heads: state.ablated.value,
+    mode: state.mode.value,
+    positions: state.positions.value,
+    scale: state.scale.value,
+    threshold: state.threshold.value,
+    seed: state.seed.value,
+    reference: state.reference.value,
+  }));
+  // Turning the knobs of a mode that acts on no head asks nothing.
+  const asked = computed(() => (ablation.value.heads.length === 0 ? CLEAN : ablation.value));
+  const has = (...names: State["panels"]) => names.some((name) => state.panels.value.includes(name));
+  const run = () => state.run_key.value || null;
+
+  const source = patient(kernel, () => prompt.pending.peek());
+
+  const outcome = resource(
+    () => {
+      const run_key = run();
+      if (!run_key || !has("outcome") || facts.value.answer === "none") return null;
+      const { position, target, against } = state;
+      return {
+        run_key,
+        ablation: asked.value,
+        position: position.value,
+        target: target.value,
+        against: against.value,
+        k: TOP_K,
+      };
+    },
+    (args, options) => source.ask("outcome", args, options),
+  );
+  const wholePrompt = resource(
+    () => {
+      const run_key = run();
+      const { answer } = facts.value;
+      return run_key && has("outcome") && (answer === "next" || answer === "mask")
+        ? { run_key, ablation: asked.value }
+        : null;
+    },
+    (args, options) => source.ask("whole_prompt", args, options),
+  );
+  const thumbnails = resource(
+    () => {
+      const run_key = run();
+      return run_key && has("grid") && state.cell_view.value === "patterns" ? { run_key } : null;
+    },
+    (args, options) => source.ask("thumbnails", args, options),
+  );
+  const scores = resource(
+    () => {
+      const run_key = run();
+      const name = state.score.value;
+      const known = facts.value.scores.some((score) => score.name === name);
+      return run_key && has("grid") && known ? { run_key, name } : null;
+    },
+    (args, options) => source.ask("scores", args, options),
+  );
+  const patterns = resource(() => {
+    const run_key = run();
+    const { selected, shown, tokens } = state;
+    const heads = [...shown.value, ...selected.value.filter((head) => !hasHead(shown.value, head))];
+    if (!run_key || heads.length === 0 || !has("attention", "tokens")) return null;
+    return { run_key, ablation: asked.value, heads: heads.slice(0, patternLimit(tokens.value.length)) };
+  }, keepPatterns(source));
+
+  const wanted = signal<(Ops["prompt"]["args"] & { turn: number }) | null>(null);
+  let turn = 0;
+  const prompt = resource(
+    () => wanted.value,
+    ({ turn: _, ...args }, options) => kernel.ask("prompt", args, options),
+  );
+
+  const isAblated = (head: Head) => hasHead(state.ablated.value, head);
+  const isSelected = (head: Head) => hasHead(state.selected.value, head);
+  const without = (list: Head[], gone: Head[]) => list.filter((head) => !hasHead(gone, head));
+  const drop = (heads: Head[]) => {
+    const selected = without(state.selected.peek(), heads);
+    const shown = without(state.shown.peek(), heads);
+    set({ selected, shown: shown.length > 0 ? shown : selected.slice(-1) });
+  };
+  const apply = (step: Intervention | null) => step && set(step);
+  const owned = [outcome, wholePrompt, thumbnails, scores, patterns, prompt];
+
+  return {
+    state,
+    set,
+    source,
+    facts,
+    ablation,
+    outcome,
+    wholePrompt,
+    thumbnails,
+    scores,
+    patterns,
+    prompt,
+    runPrompt(text, prepend_bos, keep = "all") {
+      turn += 1;
+      wanted.value = { text, prepend_bos, keep, turn };
+    },
+    dismissPrompt() {
+      wanted.value = null;
+    },
+    query: computed(() => resolve(state.query.value, state.tokens.value.length)),
+    ui: {
+      hover: signal(null),
+      locked: signal(false),
+      hoverToken: signal(null),
+      tool: signal("look"),
+      ...look,
+    },
+    history,
+    undo: () => apply(history.undo()),
+    redo: () => apply(history.redo()),
+    isAblated,
+    isSelected,
+    toggleAblated(heads) {
+      const now = state.ablated.peek();
+      const missing = without(heads, now);
+      set({ ablated: missing.length > 0 ? [...now, ...missing] : without(now, heads) });
+    },
+    toggleSelected(head) {
+      if (hasHead(state.selected.peek(), head)) drop([head]);
+      else set({ selected: [...state.selected.peek(), head] });
+    },
+    show(head) {
+      set({ shown: [head] });
+    },
+    pick(head) {
+      const selected = state.selected.peek();
+      const shown = state.shown.peek()[0];
+      if (shown && sameHead(shown, head) && hasHead(selected, head)) drop([head]);
+      else set({ shown: [head], selected: hasHead(selected, head) ? selected : [...selected, head] });
+    },
+    selectAll(heads) {
+      const now = state.selected.peek();
+      const missing = without(heads, now);
+      if (missing.length === 0) {
+        drop(heads);
+        return;
+      }
+      const shown = state.shown.peek();
+      set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
+    },
+    dispose() {
+      for (const one of owned) one.dispose();
+    },
+  };
+}
