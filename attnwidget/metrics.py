@@ -20,17 +20,26 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 def kl(clean: Tensor, ablated: Tensor) -> float:
     """`KL(clean || ablated) = sum_v p(v) (log p(v) - log q(v))` in nats; 0 exactly for equal logits."""
+    return kl_rows(clean, ablated).item()
+
+
+def kl_rows(clean: Tensor, ablated: Tensor) -> Tensor:
+    """`KL(clean || row)` for each row of `ablated` [row, vocabulary]: [row], float64; can be differentiated in `ablated`."""
     p, q = log_probabilities(clean), log_probabilities(ablated)
     # Where p underflows to 0 the term is 0, also when q does too and the difference of logs is undefined.
     terms = torch.where(p.exp() == 0, 0.0, p.exp() * (p - q))
-    total = terms.sum(-1).item()
-    return total if math.isnan(total) else max(0.0, total)  # rounding may give -1e-17; max() would make NaN a 0
+    return terms.sum(-1).clamp_min(0)  # rounding may give -1e-17; NaN stays NaN
+
+
+def entropy_rows(logits: Tensor) -> Tensor:
+    """`-sum_v p(v) log p(v)` over the last dimension, float64; can be differentiated."""
+    p = log_probabilities(logits)
+    return -torch.where(p.exp() == 0, 0.0, p.exp() * p).sum(-1)
 
 
 def entropy(logits: Tensor) -> float:
     """`-sum_v p(v) log p(v)` in nats."""
-    p = log_probabilities(logits)
-    return -torch.where(p.exp() == 0, 0.0, p.exp() * p).sum(-1).item()
+    return entropy_rows(logits).item()
 
 
 def probability(logits: Tensor, token_id: int) -> float:

@@ -1,0 +1,155 @@
+"""`Measure`: the number that is asked of an answer, and how far another answer is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import metrics
+from ..errors import AttnWidgetError, ModelError
+from ..run import Run
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A kind of number. `effect(before, after, measure)` gives one number a row, in float64, and can be differentiated in `after`."""
+
+    name: str
+    label: str
+    """With {target} and {against} to be filled in."""
+    unit: str
+    signed: bool
+    effect: Callable[[Tensor, Tensor, Measure], Tensor]
+    needs: tuple[str, ...] = ()
+    """Which of target and against it is about."""
+    whole: bool = False
+    """Whether it is about every position of the prompt."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric at one position of one run. `effect` is 0 for the answer of that run itself."""
+
+    metric: Metric
+    position: int | None
+    """None for what is about every position, and for classifiers."""
+    positions: tuple[int, ...]
+    """Whose logits are needed, in this order."""
+    before: Tensor
+    """The logits of the run that effects are measured from, [position, vocabulary] or [class]."""
+    ids: tuple[int, ...]
+    target: int | None
+    against: int | None
+    label: str
+
+    def effect(self, logits: Tensor) -> Tensor:
+        """[row] from logits [row, position, vocabulary] at `positions` (or [row, class]): the drop, the change, or the divergence."""
+        return self.metric.effect(self.before, logits, self)
+
+    def row(self, logits: Tensor) -> Tensor:
+        """[..., vocabulary] at the one position, of logits [..., 1, vocabulary]; a classifier's as they are."""
+        return logits[..., 0, :] if self.positions else logits
+
+
+def _kl(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    return metrics.kl_rows(measure.row(before), measure.row(after))
+
+
+def _logit_diff(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        row = measure.row(logits).double()
+        return row[..., measure.target] - row[..., measure.against]
+
+    return of(before) - of(after)
+
+
+def _log_probability(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        return metrics.log_probabilities(measure.row(logits))[..., measure.target]
+
+    return of(before) - of(after)
+
+
+def _probability(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        return metrics.log_probabilities(measure.row(logits))[..., measure.target].exp()
+
+    return of(before) - of(after)
+
+
+def _entropy(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    return metrics.entropy_rows(measure.row(after)) - metrics.entropy_rows(measure.row(before))
+
+
+def _perplexity(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        ids = torch.tensor(measure.ids[1:], device=logits.device)
+        log_probs = metrics.log_probabilities(logits[..., :-1, :])
+        followed = ids.to(log_probs.device).expand(log_probs.shape[:-1])[..., None]
+        return (-log_probs.gather(-1, followed)[..., 0].mean(-1)).exp()
+
+    return of(after) - of(before)
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("kl", "KL", "nats", False, _kl),
+        Metric("logit_diff", "drop in logit({target}) − logit({against})", "", True, _logit_diff, ("target", "against")),
+        Metric("probability", "drop in P({target})", "", True, _probability, ("target",)),
+        Metric("log_probability", "drop in log P({target})", "nats", True, _log_probability, ("target",)),
+        Metric("entropy", "change of entropy", "nats", True, _entropy),
+        Metric("perplexity", "change of perplexity", "", True, _perplexity, whole=True),
+    )
+}
+
+
+def make_measure(
+    run: Run,
+    metric: str,
+    *,
+    target: str | int | None = None,
+    against: str | int | None = None,
+    position: int | None = None,
+) -> Measure:
+    """Checks what was asked and reads the logits of `run` that effects are measured from.
+
+    `target` is the first choice of the clean run unless given, `against` the best other token of the clean run. `position` None is where the model answers.
+    """
+    if metric not in METRICS:
+        raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
+    chosen, model = METRICS[metric], run.model
+    if model.answer == "none":
+        raise ModelError(f"{model.name} has no head that answers: load it with one, or ask for 'output_norm' or a pattern statistic.")
+    if chosen.whole and model.answer != "next":
+        raise ModelError(
+            f"Perplexity is defined for models that predict the next token; {model.name} does not: ask for 'kl' or 'logit_diff'."
+        )
+    if chosen.whole and len(run.ids) < 2:
+        raise AttnWidgetError("The perplexity of one token is undefined: give a longer prompt, or ask for 'kl'.")
+    at = None if model.answer == "class" or chosen.whole else run.position(position)
+    target_id, against_id = _pair(run, at, target, against) if chosen.needs else (None, None)
+    if "against" not in chosen.needs:
+        against_id = None
+    names = {"target": _named(run, target_id), "against": _named(run, against_id)}
+    positions = tuple(range(len(run.ids))) if chosen.whole else () if at is None else (at,)
+    before = run.logits if chosen.whole else run.logits_at(at)[None] if at is not None else run.logits_at()
+    return Measure(chosen, at, positions, before, run.ids, target_id, against_id, chosen.label.format(**names))
+
+
+def _pair(run: Run, at: int | None, target: str | int | None, against: str | int | None) -> tuple[int, int | None]:
+    row = run.clean.logits_at(at)
+    best = row.topk(min(2, len(row))).indices.tolist()
+    target_id = best[0] if target in (None, "") else run.model.token_id(target)
+    if against not in (None, ""):
+        against_id = run.model.token_id(against)
+    else:
+        against_id = next((i for i in best if i != target_id), None)
+    return target_id, against_id
+
+
+def _named(run: Run, token_id: int | None) -> str:
+    return "" if token_id is None else run.model.token(token_id).strip() or repr(run.model.token(token_id))

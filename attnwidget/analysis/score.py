@@ -1,0 +1,246 @@
+"""`score`: every head of a run, by the method, metric and ablation asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..ablation import MODES, Ablation, make_ablation
+from ..errors import AttnWidgetError, ModeError
+from ..heads import Head
+from ..run import Run
+from .attribution import attribution, gradient, gradient_activation
+from .direct import direct_logit, output_norm
+from .headscores import HeadScores
+from .integrated import integrated_gradients
+from .measure import METRICS, Measure, make_measure
+from .method import Asked, Found, Method, Partial, Progress
+from .qkfix import attribution_qkfix
+from .sweep import ablation
+
+_ALL = tuple(METRICS)
+_SMOOTH = tuple(name for name in METRICS if name != "kl")
+_SMOOTH_FIRST = ("logit_diff", *(name for name in _SMOOTH if name != "logit_diff"))
+
+METHODS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("ablation", "ablation", "each head ablated alone, measured", True, None, "effect", ablation, _ALL, None),
+        Method(
+            "attribution",
+            "attribution",
+            "(z − z*) · ∂m/∂z, first order",
+            False,
+            None,
+            "effect",
+            attribution,
+            _ALL,
+            None,
+            {"top_tokens": 8},
+        ),
+        Method(
+            "attribution_qkfix",
+            "attribution, softmax recomputed",
+            "Σ (A − A*) · ∂m/∂A, A* the pattern with {node} replaced",
+            False,
+            None,
+            "effect",
+            attribution_qkfix,
+            _SMOOTH_FIRST,
+            ("zero", "resample"),
+            {"node": "k"},
+        ),
+        Method(
+            "integrated_gradients",
+            "integrated gradients",
+            "(z − z*) · mean of ∂m/∂z on the way from z* to z, {steps} midpoints",
+            False,
+            None,
+            "effect",
+            integrated_gradients,
+            _ALL,
+            tuple(name for name, mode in MODES.items() if mode.acts_on == "z"),
+            {"steps": 10},
+        ),
+        Method("gradient", "|attention × gradient|", "Σ |A · ∂m/∂A|", True, False, "effect", gradient, _SMOOTH_FIRST),
+        Method("gradient_activation", "gradient × activation", "Σ z · ∂m/∂z", True, True, "effect", gradient_activation, _SMOOTH_FIRST),
+        Method(
+            "direct_logit",
+            "direct logit attribution",
+            "z W_O · (W_U[target] − W_U[against]), final norm frozen",
+            True,
+            True,
+            "effect",
+            direct_logit,
+            ("logit_diff",),
+        ),
+        Method("output_norm", "output norm", "‖z W_O‖ at one position", True, False, "statistic", output_norm),
+    )
+}
+
+
+def score(
+    run: Run,
+    method: str = "ablation",
+    *,
+    metric: str | None = None,
+    target: str | int | None = None,
+    against: str | int | None = None,
+    mode: str = "zero",
+    position: int | None = None,
+    positions: Sequence[int] | int | None = None,
+    reference: object = None,
+    scale: float = 0.0,
+    threshold: float = 0.1,
+    seed: int = 0,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+    partial: Partial | None = None,
+    **options: object,
+) -> HeadScores:
+    """One number for every head of `run`, by one of `METHODS`; `docs/scores.md` has the formulas, costs and sources.
+
+    Args:
+        run: what effects are measured from. With an ablated run they are conditional: what each further head adds to it.
+        method: `ablation` is measured, one forward a head; `attribution`, `attribution_qkfix` and `integrated_gradients` estimate it;
+            `gradient`, `gradient_activation`, `direct_logit` and `output_norm` are what they say.
+        metric: one of `METRICS`, where the method asks something of the answer; by default KL for what can measure it,
+            else the logit difference.
+        target, against: tokens; by default the clean run's first choice and the best other token.
+        mode, positions, reference, scale, threshold, seed: what is done to a head, as in `Run.ablate`.
+        position: where the answer is read; by default the last token, or the first mask.
+        chunk: heads a chunk; by default as many as the memory budget allows. Smaller chunks mean earlier progress, and more work.
+        progress: `progress(done, total, text)` between chunks; what it raises ends the computation.
+        partial: `partial(values, known)` after each chunk.
+        **options: `steps` (integrated gradients), `node` "q" or "k" (attribution_qkfix), `top_tokens` (attribution of KL).
+
+    Heads that are ablated in `run` already, or that the mode is undefined for, are NaN.
+    """
+    asked = {"target": target, "against": against, "mode": mode, "position": position, "positions": positions, "reference": reference}
+    asked |= {"scale": scale, "threshold": threshold, "seed": seed, "chunk": chunk, "progress": progress, "partial": partial}
+    (found,) = score_each(run, method, (metric,), **asked, **options).values()
+    return found
+
+
+def score_each(
+    run: Run,
+    method: str = "ablation",
+    metrics: Sequence[str | None] = ("kl",),
+    *,
+    target: str | int | None = None,
+    against: str | int | None = None,
+    mode: str = "zero",
+    position: int | None = None,
+    positions: Sequence[int] | int | None = None,
+    reference: object = None,
+    scale: float = 0.0,
+    threshold: float = 0.1,
+    seed: int = 0,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+    partial: Partial | None = None,
+    **options: object,
+) -> dict[str | None, HeadScores]:
+    """`score` for several metrics at one position, by name. A sweep answers all of them in the passes of one."""
+    if method not in METHODS:
+        raise AttnWidgetError(f"No method {method!r}: there are {', '.join(METHODS)}.")
+    chosen = METHODS[method]
+    if unknown := sorted(set(options) - set(chosen.options)):
+        takes = f"it takes {', '.join(chosen.options)}" if chosen.options else "it takes none"
+        raise AttnWidgetError(f"{method!r} has no option {unknown[0]!r}: {takes}.")
+    names = [_metric(chosen, metric) for metric in metrics]
+    measures = [make_measure(run, name, target=target, against=against, position=position) for name in names if name is not None]
+    parameters = {"positions": positions, "scale": scale, "threshold": threshold, "seed": seed}
+    ablate = _ablating(run, chosen, mode, parameters, run._references(reference))
+    heads = _scored(run, chosen, mode)
+    baseline = ablate(heads[:1]).describe() if chosen.modes != () and heads else ""
+
+    def ask(*some: Measure) -> Found:
+        return chosen.compute(
+            Asked(
+                run=run,
+                measures=some,
+                ablate=ablate,
+                heads=heads,
+                options={**chosen.options, **options, "position": position},
+                chunk=chunk,
+                progress=progress or (lambda done, total, text: None),
+                partial=partial or (lambda values, known: None),
+            )
+        )
+
+    def result(found: Found, values: np.ndarray, measure: Measure | None) -> HeadScores:
+        model = run.model
+        asks = measure is not None
+        return HeadScores(
+            values=values,
+            method=method,
+            label=measure.label if asks and chosen.signed is None else chosen.label,
+            formula=found.formula or chosen.formula.format(**{**chosen.options, **options}),
+            unit=measure.metric.unit if asks else chosen.unit,
+            exact=chosen.exact if found.exact is None else found.exact,
+            signed=measure.metric.signed if chosen.signed is None else chosen.signed,
+            kind=chosen.kind,
+            metric=measure.metric.name if asks else None,
+            target=model.token(measure.target) if asks and measure.target is not None else None,
+            against=model.token(measure.against) if asks and measure.against is not None else None,
+            position=measure.position if asks else run.position(position),
+            mode=mode if chosen.modes != () else None,
+            baseline=baseline,
+            processing=model.processing,
+            dtype=str(model.dtype).removeprefix("torch."),
+            conditional=run.ablation.heads,
+            extra=found.extra,
+            parts=found.parts,
+        )
+
+    if not measures:
+        found = ask()
+        return {None: result(found, found.values, None)}
+    if method == "ablation":
+        found = ask(*measures)
+        return {m.metric.name: result(found, v, m) for m, v in zip(measures, (found.values, *found.others), strict=True)}
+    return {m.metric.name: result(found := ask(m), found.values, m) for m in measures}
+
+
+def _metric(method: Method, metric: str | None) -> str | None:
+    if not method.metrics:
+        if metric is not None:
+            raise AttnWidgetError(f"{method.name!r} asks nothing of the answer, so it takes no metric: leave metric= out.")
+        return None
+    name = method.metrics[0] if metric is None else metric
+    if name in METRICS and name not in method.metrics:
+        raise AttnWidgetError(_refused(method, name))
+    return name
+
+
+def _refused(method: Method, metric: str) -> str:
+    if metric == "kl":
+        return (
+            f"KL has no gradient at the run it is measured from, so {method.name!r} of it would be 0 for every head: "
+            f"ask for {', '.join(map(repr, method.metrics[:3]))}, or for 'attribution', which takes KL to second order."
+        )
+    return f"{method.name!r} is defined for {', '.join(map(repr, method.metrics))}, not for {metric!r}."
+
+
+def _ablating(
+    run: Run, method: Method, mode: str, parameters: dict, reference: tuple[Run, ...] | None
+) -> Callable[[Sequence[Head]], Ablation]:
+    if method.modes == ():
+        if mode != "zero" or reference is not None or parameters["positions"] is not None:
+            raise ModeError(f"{method.name!r} ablates nothing: leave mode=, positions= and reference= out.")
+    elif mode in MODES and method.modes is not None and mode not in method.modes:
+        raise ModeError(f"{method.name!r} can speak of the modes {', '.join(map(repr, method.modes))}, not of {mode!r}.")
+
+    def ablate(heads: Sequence[Head]) -> Ablation:
+        return make_ablation(run.clean, list(heads), mode, reference=reference, **parameters)
+
+    return ablate
+
+
+def _scored(run: Run, method: Method, mode: str) -> tuple[Head, ...]:
+    off = set(run.ablation.heads) if method.modes != () else set()
+    lowest = 1 if mode == "previous" and method.modes != () else 0
+    every = (Head(layer, head) for layer in range(lowest, run.model.n_layers) for head in range(run.model.n_heads))
+    return tuple(head for head in every if head not in off)
