@@ -1,10 +1,13 @@
 """The one engine: record a clean pass, resume it from any layer with edits, capture what is asked for.
 
 `anatomy.py` says what a model must offer; `plain.py`, `bridge.py` and `hooked.py` find it in the three kinds of model;
-`engine.py` is written once against it; `selftest.py` proves on attaching that edits reach the heads they name.
+`engine.py` is written once against it, and `wavefront.py` runs many variants in one pass; `selftest.py` proves on attaching that
+edits reach the heads they name.
 """
 
 from .engine import Edit, Engine, Pass, Recording
+from .scores import scores_refused
 from .selftest import Check, SelfTest
+from .wavefront import wavefront
 
-__all__ = ["Check", "Edit", "Engine", "Pass", "Recording", "SelfTest"]
+__all__ = ["Check", "Edit", "Engine", "Pass", "Recording", "SelfTest", "scores_refused", "wavefront"]

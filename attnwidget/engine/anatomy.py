@@ -5,7 +5,7 @@ input of the out-projection), a place where the attention pattern is, and a tail
 anatomies fills in an `Anatomy`; nothing above this module knows which one it has.
 
 Layouts, whatever the model's own: `z` is [row, position, head, d_head], `v` is [row, position, kv_head, d_head],
-`pattern` is [row, head, query, key].
+`pattern` is [row, head, query, key]; `q` and `k`, whose product the pattern is made of, are laid out as `z` and as `v`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-Site = Literal["z", "pattern", "v"]
+Site = Literal["z", "pattern", "v", "q", "k"]
 Hook = Callable[[Tensor], "Tensor | None"]
 """Given the activation in our layout; returns its replacement, or None to leave it."""
 
@@ -71,11 +71,12 @@ class OutputTap:
     """The output of a module, seen as [row, position, head, d_head] (for values; as it is where its heads are apart already,
     so that grouped values which TransformerLens has repeated keep their number) or as it is (`n_heads=None`, for patterns).
 
-    `element` picks one of a tuple of outputs; such a tap can be read but not edited.
+    `element` picks one of a tuple of outputs; such a tap can be read but not edited. `heads_first` is for a module that puts
+    heads before positions.
     """
 
-    def __init__(self, module: nn.Module, n_heads: int | None = None, element: int | None = None):
-        self.module, self.n_heads, self.element = module, n_heads, element
+    def __init__(self, module: nn.Module, n_heads: int | None = None, element: int | None = None, heads_first: bool = False):
+        self.module, self.n_heads, self.element, self.heads_first = module, n_heads, element, heads_first
 
     def attach(self, hook: Hook) -> Handle:
         def post(_module: nn.Module, _args: tuple, output: object) -> Tensor | None:
@@ -83,6 +84,9 @@ class OutputTap:
                 if isinstance(output, tuple) and len(output) > self.element and output[self.element] is not None:
                     hook(output[self.element])
                 return None
+            if self.heads_first:
+                new = hook(output.transpose(1, 2))
+                return None if new is None else new.transpose(1, 2)
             apart = self.n_heads is None or output.dim() == 4
             seen = output if apart else output.reshape(*output.shape[:2], self.n_heads, -1)
             new = hook(seen)
@@ -105,6 +109,8 @@ class Anatomy:
     forward: Callable[[Tensor], Tensor]
     """Token ids [row, position] to logits [row, position, vocabulary] (or [row, class], or hidden states for `none`)."""
     taps: dict[Site, list[Tap]]
+    out: list[nn.Module]
+    """By layer, the module whose output is what all heads of the layer say together: the out-projection."""
     n_ctx: int | None = None
     read_processing: Callable[[], str] = lambda: SHIPPED
     """What was done to the weights. Read anew each time: a bridge may enter compatibility mode after it was attached."""

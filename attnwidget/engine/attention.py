@@ -33,7 +33,7 @@ _before: dict[int, str] = {}
 
 
 class AttentionTap:
-    """The pattern or the values of one attention module, as our attention function sees them."""
+    """The pattern, the values, or the queries or keys of one attention module, as our attention function sees them."""
 
     def __init__(self, module: nn.Module, site: str):
         self.key, self.module = (id(module), site), module
@@ -56,11 +56,12 @@ class _Removable:
 
 
 def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **kwargs):
-    """The attention function that is registered: the model's own eager attention, with our hooks on `v` and on the pattern."""
+    """The attention function that is registered: the model's own eager attention, with our hooks on `q`, `k`, `v` and on the pattern."""
     if not _hooks.passes:
         return _meanwhile(module, mask)(module, query, key, value, mask, **kwargs)
     for hook in _hooks.table.get((id(module), "v"), ()):
         hook(value.transpose(1, 2))
+    query, key = _hooked(module, "q", query), _hooked(module, "k", key)
     output, pattern = eager_of(module)(module, query, key, value, mask, **kwargs)
     edited = None
     for hook in _hooks.table.get((id(module), "pattern"), ()):
@@ -71,6 +72,14 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask
     groups = edited.shape[1] // value.shape[1]
     z = edited.to(value.dtype) @ value.repeat_interleave(groups, 1)
     return z.transpose(1, 2).contiguous(), edited
+
+
+def _hooked(module: nn.Module, site: str, states: Tensor) -> Tensor:
+    """Queries or keys [row, head, position, d_head] as the hooks leave them: the very same where none replaces them."""
+    for hook in _hooks.table.get((id(module), site), ()):
+        new = hook(states.transpose(1, 2))
+        states = states if new is None else new.transpose(1, 2)
+    return states
 
 
 def _meanwhile(module: nn.Module, mask: object) -> Callable:

@@ -206,13 +206,17 @@ class Engine:
             block = self.anatomy.blocks[layer]
             hooks.enter_context(_removing(block.register_forward_pre_hook(here(before), with_kwargs=True)))
 
-    def _calls_for(self, recording: Recording, rows: int) -> list[Call]:
-        """How the blocks are called in a batch of `rows`, where arguments recorded in one row do not broadcast (Bloom)."""
+    def _calls_for(self, recording: Recording, rows: int, tokens: int | None = None) -> list[Call]:
+        """How the blocks are called in a batch of `rows`, where arguments recorded in one row do not broadcast (Bloom), and for
+        a prompt of `tokens`, if that is not the recording's length."""
+        ids, final = recording.ids[:, :tokens], recording.resid[-1][:, :tokens]
+        if self.tail_by_position:  # the tail's answer is thrown away
+            final = final[:, :1]
         with ExitStack() as hooks:
             resid: list[Tensor] = []
             calls = self._record_calls(hooks, resid)
-            with self._passing_through(recording.calls, recording.resid[-1].expand(rows, -1, -1)):
-                self.anatomy.forward(recording.ids.expand(rows, -1))
+            with self._passing_through(recording.calls, final.expand(rows, -1, -1)):
+                self.anatomy.forward(ids.expand(rows, -1))
         return [
             Call(call.args, call.kwargs, call.residual_name, clean.n_outputs) for call, clean in zip(calls, recording.calls, strict=True)
         ]

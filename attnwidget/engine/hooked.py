@@ -28,10 +28,18 @@ def hooked_anatomy(model: nn.Module) -> Anatomy:
             "z": [OutputTap(attention.hook_z, cfg.n_heads) for attention in attentions],
             "pattern": [OutputTap(attention.hook_pattern) for attention in attentions],
             "v": [OutputTap(attention.hook_v, n_kv_heads) for attention in attentions],
+            "q": [OutputTap(_rotated(attention, "q"), cfg.n_heads) for attention in attentions],
+            "k": [OutputTap(_rotated(attention, "k"), n_kv_heads) for attention in attentions],
         },
+        out=attentions,
         n_ctx=cfg.n_ctx,
         read_processing=partial(_processing, model),
     )
+
+
+def _rotated(attention: nn.Module, part: str) -> nn.Module:
+    """What enters the dot product: after the rotation, where there is one."""
+    return getattr(attention, f"hook_rot_{part}", None) or getattr(attention, f"hook_{part}")
 
 
 def _processing(model: nn.Module) -> str:

@@ -60,7 +60,11 @@ def plain_anatomy(model: nn.Module) -> Anatomy:
             "z": [InputTap(module, n_heads) for module in projections],
             "pattern": [AttentionTap(m, "pattern") if own else OutputTap(m, element=1) for m in attentions],
             "v": [AttentionTap(m, "v") for m in attentions] if own else _value_taps(attentions, n_kv_heads),
+            # A model that does not call our attention function rotates and scales out of sight.
+            "q": [AttentionTap(m, "q") for m in attentions] if own else [],
+            "k": [AttentionTap(m, "k") for m in attentions] if own else [],
         },
+        out=list(projections),
         n_ctx=first_of(config, "max_position_embeddings", "n_positions", "n_ctx"),
         session=partial(attention_set, configs_of(model)) if own else nullcontext,
     )
