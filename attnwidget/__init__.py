@@ -3,6 +3,7 @@
 import logging
 
 from .ablation import MODES, Ablation
+from .analysis import HeadKinds, HeadScores, HeadStatistics, causal_gain, detect_heads, head_statistics, overview, score
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
 from .loading import load_model
@@ -20,6 +21,9 @@ __all__ = [
     "Head",
     "HeadError",
     "HeadGrid",
+    "HeadKinds",
+    "HeadScores",
+    "HeadStatistics",
     "ModeError",
     "Model",
     "ModelError",
@@ -28,7 +32,12 @@ __all__ = [
     "PromptError",
     "Run",
     "TokenError",
+    "causal_gain",
+    "detect_heads",
+    "head_statistics",
     "load_model",
+    "overview",
+    "score",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

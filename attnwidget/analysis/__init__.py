@@ -1,7 +1,39 @@
 """One file per question asked of a run; each is a pure function from a run to a frozen result."""
 
+from .agreement import Agreement
+from .causal import causal_gain
+from .gain import CausalGain
+from .headkinds import HeadKinds, KindScores
+from .headscores import HeadScores
+from .kinds import KINDS, detect_heads
+from .measure import METRICS
 from .outcome import Outcome, outcome
-from .statistics import STATISTICS, HeadScores, head_statistic
+from .overview import Overview, overview
+from .score import METHODS, score, score_each
+from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
 from .whole_prompt import WholePrompt, whole_prompt
 
-__all__ = ["STATISTICS", "HeadScores", "Outcome", "WholePrompt", "head_statistic", "outcome", "whole_prompt"]
+__all__ = [
+    "KINDS",
+    "METHODS",
+    "METRICS",
+    "STATISTICS",
+    "Agreement",
+    "CausalGain",
+    "HeadKinds",
+    "HeadScores",
+    "HeadStatistics",
+    "KindScores",
+    "Outcome",
+    "Overview",
+    "WholePrompt",
+    "causal_gain",
+    "detect_heads",
+    "head_statistic",
+    "head_statistics",
+    "outcome",
+    "overview",
+    "score",
+    "score_each",
+    "whole_prompt",
+]

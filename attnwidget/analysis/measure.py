@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from .. import metrics
 from ..errors import AttnWidgetError, ModelError
 from ..run import Run
+
+_POSITIONS = 64  # whose probabilities are in memory at once, [position, vocabulary] in float64
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,23 @@ class Measure:
         """[..., vocabulary] at the one position, of logits [..., 1, vocabulary]; a classifier's as they are."""
         return logits[..., 0, :] if self.positions else logits
 
+    def perplexity(self, logits: Tensor) -> Tensor:
+        """[...] from logits [..., position, vocabulary] at all positions: `exp(-mean log p(next token))`."""
+        ids = torch.tensor(self.ids[1:], device=logits.device).expand(*logits.shape[:-2], -1)
+
+        def log_probs(some: Tensor, followed: Tensor) -> Tensor:
+            probs = metrics.log_probabilities(some)
+            return probs.gather(-1, followed.to(probs.device)[..., None])[..., 0]
+
+        # A few positions at a time: in float64, those of a long prompt would take several times the memory of their logits.
+        parts = zip(logits[..., :-1, :].split(_POSITIONS, -2), ids.split(_POSITIONS, -1), strict=True)
+        return (-torch.cat([log_probs(some, followed) for some, followed in parts], -1).mean(-1)).exp()
+
+    @cached_property
+    def perplexity_before(self) -> Tensor:
+        """Of the run itself; every row is compared with it."""
+        return self.perplexity(self.before)
+
 
 def _kl(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
     return metrics.kl_rows(measure.row(before), measure.row(after))
@@ -85,13 +105,7 @@ def _entropy(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
 
 
 def _perplexity(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
-    def of(logits: Tensor) -> Tensor:
-        ids = torch.tensor(measure.ids[1:], device=logits.device)
-        log_probs = metrics.log_probabilities(logits[..., :-1, :])
-        followed = ids.to(log_probs.device).expand(log_probs.shape[:-1])[..., None]
-        return (-log_probs.gather(-1, followed)[..., 0].mean(-1)).exp()
-
-    return of(after) - of(before)
+    return measure.perplexity(after) - measure.perplexity_before
 
 
 METRICS: dict[str, Metric] = {
@@ -117,7 +131,8 @@ def make_measure(
 ) -> Measure:
     """Checks what was asked and reads the logits of `run` that effects are measured from.
 
-    `target` is the first choice of the clean run unless given, `against` the best other token of the clean run. `position` None is where the model answers.
+    `target` is the first choice of the clean run unless given, `against` the best other token of the clean run. `position` None is where
+    the model answers.
     """
     if metric not in METRICS:
         raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")

@@ -63,6 +63,8 @@ class Found:
     """The values of the measures after the first, where several were asked for."""
     formula: str | None = None
     """Where it depends on what was asked."""
+    baseline: str | None = None
+    """Where it is not the ablation's own description."""
     exact: bool | None = None
 
 

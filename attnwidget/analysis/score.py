@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ablation import MODES, Ablation, make_ablation
 from ..errors import AttnWidgetError, ModeError
-from ..heads import Head
+from ..heads import Head, HeadsLike, parse_heads
 from ..run import Run
 from .attribution import attribution, gradient, gradient_activation
 from .direct import direct_logit, output_norm
@@ -89,6 +89,7 @@ def score(
     against: str | int | None = None,
     mode: str = "zero",
     position: int | None = None,
+    heads: HeadsLike | None = None,
     positions: Sequence[int] | int | None = None,
     reference: object = None,
     scale: float = 0.0,
@@ -110,6 +111,7 @@ def score(
         target, against: tokens; by default the clean run's first choice and the best other token.
         mode, positions, reference, scale, threshold, seed: what is done to a head, as in `Run.ablate`.
         position: where the answer is read; by default the last token, or the first mask.
+        heads: which heads are scored; by default all. The others are NaN.
         chunk: heads a chunk; by default as many as the memory budget allows. Smaller chunks mean earlier progress, and more work.
         progress: `progress(done, total, text)` between chunks; what it raises ends the computation.
         partial: `partial(values, known)` after each chunk.
@@ -118,7 +120,15 @@ def score(
     Heads that are ablated in `run` already, or that the mode is undefined for, are NaN.
     """
     asked = {"target": target, "against": against, "mode": mode, "position": position, "positions": positions, "reference": reference}
-    asked |= {"scale": scale, "threshold": threshold, "seed": seed, "chunk": chunk, "progress": progress, "partial": partial}
+    asked |= {
+        "heads": heads,
+        "scale": scale,
+        "threshold": threshold,
+        "seed": seed,
+        "chunk": chunk,
+        "progress": progress,
+        "partial": partial,
+    }
     (found,) = score_each(run, method, (metric,), **asked, **options).values()
     return found
 
@@ -132,6 +142,7 @@ def score_each(
     against: str | int | None = None,
     mode: str = "zero",
     position: int | None = None,
+    heads: HeadsLike | None = None,
     positions: Sequence[int] | int | None = None,
     reference: object = None,
     scale: float = 0.0,
@@ -153,8 +164,9 @@ def score_each(
     measures = [make_measure(run, name, target=target, against=against, position=position) for name in names if name is not None]
     parameters = {"positions": positions, "scale": scale, "threshold": threshold, "seed": seed}
     ablate = _ablating(run, chosen, mode, parameters, run._references(reference))
-    heads = _scored(run, chosen, mode)
-    baseline = ablate(heads[:1]).describe() if chosen.modes != () and heads else ""
+    every = scorable(run, chosen, mode)
+    wanted = set(every if heads is None else parse_heads(heads, run.model.n_layers, run.model.n_heads))
+    baseline = ablate(every[:1]).describe() if chosen.modes != () and every else ""
 
     def ask(*some: Measure) -> Found:
         return chosen.compute(
@@ -162,7 +174,7 @@ def score_each(
                 run=run,
                 measures=some,
                 ablate=ablate,
-                heads=heads,
+                heads=tuple(head for head in every if head in wanted),
                 options={**chosen.options, **options, "position": position},
                 chunk=chunk,
                 progress=progress or (lambda done, total, text: None),
@@ -174,7 +186,8 @@ def score_each(
         model = run.model
         asks = measure is not None
         return HeadScores(
-            values=values,
+            # An overflow of half precision is undefined, as 0/0 is.
+            values=np.where(np.isfinite(values), values, np.nan),
             method=method,
             label=measure.label if asks and chosen.signed is None else chosen.label,
             formula=found.formula or chosen.formula.format(**{**chosen.options, **options}),
@@ -187,7 +200,7 @@ def score_each(
             against=model.token(measure.against) if asks and measure.against is not None else None,
             position=measure.position if asks else run.position(position),
             mode=mode if chosen.modes != () else None,
-            baseline=baseline,
+            baseline=baseline if found.baseline is None else found.baseline,
             processing=model.processing,
             dtype=str(model.dtype).removeprefix("torch."),
             conditional=run.ablation.heads,
@@ -239,7 +252,8 @@ def _ablating(
     return ablate
 
 
-def _scored(run: Run, method: Method, mode: str) -> tuple[Head, ...]:
+def scorable(run: Run, method: Method, mode: str) -> tuple[Head, ...]:
+    """The heads that have a score: all but those that are ablated in `run` already, and those that the mode is undefined for."""
     off = set(run.ablation.heads) if method.modes != () else set()
     lowest = 1 if mode == "previous" and method.modes != () else 0
     every = (Head(layer, head) for layer in range(lowest, run.model.n_layers) for head in range(run.model.n_heads))

@@ -1,0 +1,143 @@
+"""What a head does to the answer, estimated for all heads from one forward and one backward (attribution patching, "AtP").
+
+Formulas, costs and where they mislead: `docs/scores.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import metrics
+from ..engine.writes import wide
+from ..errors import AttnWidgetError
+from ..heads import Head
+from .gradients import Gradient, float32, gradients
+from .measure import Measure
+from .method import Asked, Found
+
+
+def attribution(asked: Asked) -> Found:
+    """`(z* − z) · ∂effect/∂z`, summed over positions and d_head: the effect of replacing `z` by `z*`, to first order (Nanda, 2022).
+
+    `z*` is what the ablation asked for makes of z; where it acts on the pattern, `z* − z = (A* − A) v`. KL has no gradient where it
+    is measured from, so it is taken to second order, see `_SecondOrder`. One forward and one backward for all heads, as many backwards as
+    `top_tokens` (in one batch) for KL.
+    """
+    second = _SecondOrder(asked) if asked.measure.metric.name == "kl" else None
+    numbers = asked.measure.effect if second is None else second.numbers
+
+    def estimate(at: Gradient, heads: list[Head]) -> Tensor:
+        slopes = torch.einsum("qhd,nqhd->nh", wide(_change(asked, at, heads)), wide(at.slope))
+        return slopes[0] if second is None else second.of(slopes)
+
+    (edit,) = asked.ablate(asked.heads[:1]).edits(asked.run.clean) if asked.heads else (None,)
+    patterns = edit is not None and edit.site == "pattern"
+    return Found(each_layer(asked, numbers, estimate, patterns=patterns), formula=None if second is None else second.formula)
+
+
+def gradient(asked: Asked) -> Found:
+    """`Σ_qk |A[q, k] · ∂m/∂A[q, k]|`: how much the answer leans on where the head looks. Not the effect of anything."""
+
+    def estimate(at: Gradient, heads: list[Head]) -> Tensor:
+        return (float32(at.pattern) * at.pattern_slope()).abs().sum((1, 2))
+
+    return Found(each_layer(asked, asked.measure.effect, estimate, patterns=True))
+
+
+def gradient_activation(asked: Asked) -> Found:
+    """`Σ z · ∂m/∂z`, with m turned so that positive means that the head helps: the effect of setting z to zero, to first order.
+
+    For a drop, m is the metric itself. What is a change (of entropy, of perplexity) is larger without the head where the head lowers
+    it, so m is minus the metric; in both, `∂m/∂z = −∂effect/∂z`.
+    """
+
+    def estimate(at: Gradient, heads: list[Head]) -> Tensor:
+        return 0.0 - torch.einsum("qhd,qhd->h", wide(at.z), wide(at.slope[0]))  # and not -0.0 for a head that does nothing
+
+    return Found(each_layer(asked, asked.measure.effect, estimate))
+
+
+def each_layer(
+    asked: Asked,
+    numbers: Callable[[Tensor], Tensor],
+    estimate: Callable[[Gradient, list[Head]], Tensor],
+    *,
+    patterns: bool = False,
+) -> np.ndarray:
+    """[layer, head] from `estimate(layer's gradient, its heads) -> [head]`; heads that were not asked for, or are off, stay undefined."""
+    values, off = asked.empty(), set(asked.run.ablation.heads)
+    wanted: dict[int, list[Head]] = defaultdict(list)
+    for head in asked.heads:
+        if head not in off:
+            wanted[head.layer].append(head)
+    if not wanted:
+        return values
+    total = asked.run.model.n_layers - min(wanted)
+    found = gradients(asked.run, numbers, asked.measure, lowest=min(wanted), patterns=patterns)
+    for done, at in enumerate(found, start=1):
+        if heads := wanted[at.layer]:
+            of = estimate(at, heads)
+            for head in heads:
+                value = of[head.head].item()
+                values[head] = value if math.isfinite(value) else math.nan  # an overflow of half precision
+            asked.partial(values.copy(), ~np.isnan(values))
+        asked.progress(done, total, f"Gradients of layer {at.layer}")
+    return values
+
+
+def _change(asked: Asked, at: Gradient, heads: list[Head]) -> Tensor:
+    """`z* − z`, [position, head, d_head], with the heads of this layer ablated; 0 for the others."""
+    (edit,) = asked.ablate(heads).edits(asked.run.clean)
+    if edit.site == "z":
+        return edit.function(at.z[None])[0] - at.z
+    change = edit.function(at.pattern[None])[0] - at.pattern
+    return torch.einsum("hqk,khd->qhd", float32(change), float32(at.values))
+
+
+class _SecondOrder:
+    """KL to second order. With `s_y = (z* − z) · ∂log p(y)/∂z`, `KL(p ‖ p*) ≈ ½ Σ_y p(y) s_y²`, since its Hessian is Fisher's information.
+
+    The sum goes over the `top_tokens` most probable tokens, and over all others taken as one: `Σ_y p(y) ∂log p(y) = 0`, so their gradient
+    is known from those of the first, and costs nothing.
+    """
+
+    def __init__(self, asked: Asked):
+        wanted = asked.options["top_tokens"]
+        self.measure: Measure = asked.measure
+        log_probs = metrics.log_probabilities(self.measure.row(self.measure.before))
+        if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
+            raise AttnWidgetError(f"top_tokens must be a whole number from 1 to {len(log_probs)}, not {wanted!r}.")
+        log_p, self.tokens = log_probs.topk(min(int(wanted), len(log_probs)))
+        self.p = log_p.exp()
+        self.rest = max(0.0, 1 - self.p.sum().item()) if len(self.p) < len(log_probs) else 0.0
+        # Less than that is noise: the gradient of the rest is divided by it.
+        self.least = torch.finfo(asked.run.model.dtype).eps
+
+    def numbers(self, logits: Tensor) -> Tensor:
+        """The log-probabilities of these tokens, [token]."""
+        return metrics.log_probabilities(self.measure.row(logits))[0, self.tokens]
+
+    def of(self, slopes: Tensor) -> Tensor:
+        """[head] from `s`, [token, head]."""
+        p = self.p[:, None].to(slopes.device)
+        total = (p * slopes**2).sum(0)
+        if self.rest > self.least:
+            total = total + (p * slopes).sum(0) ** 2 / self.rest
+        return total / 2
+
+    @property
+    def formula(self) -> str:
+        n, share = len(self.tokens), 1 - self.rest
+        sums = "½ Σ p(y) ((z* − z) · ∂log p(y)/∂z)², second order"
+        if n == 1:
+            return f"{sums}, the most probable token ({share:.1%} of the probability) and the others as one"
+        if self.rest == 0:
+            return f"{sums}, all {n} tokens"
+        return f"{sums}, the {n} most probable tokens ({share:.1%} of the probability) and the others as one"

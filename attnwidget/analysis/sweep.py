@@ -1,0 +1,62 @@
+"""Exact ablation of every head alone: the answer with it off, measured, for all heads in the passes of a few forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..engine import Edit, wavefront
+from .measure import Measure
+from .method import Asked, Found
+
+_CPU_NUMBERS, _GPU_NUMBERS = 2**18, 2**24
+
+
+def ablation(asked: Asked) -> Found:
+    """`effect(answer with the head ablated)` for each head of `asked.heads`, in the run it is asked of: with what is ablated there
+    already, so that one is conditional. All measures are read off the same logits.
+
+    Heads go from the lowest layer up. Progress is counted in blocks run, which is what takes the time: a head of layer l costs
+    the L - l blocks above it.
+    """
+    run, model = asked.run, asked.run.model
+    heads = sorted(asked.heads)
+    values = [asked.empty() for _ in asked.measures]
+    known = np.zeros(asked.shape, dtype=bool)
+    # Classifiers answer once, whatever the position.
+    positions = sorted({at for measure in asked.measures for at in measure.positions})
+    columns = [[positions.index(at) for at in measure.positions] for measure in asked.measures]
+
+    def variants() -> Iterator[list[Edit]]:
+        # One by one: an edit may hold a pattern of its own, [query, key] in float64.
+        for head in heads:
+            yield asked.ablate([head]).edits(run.clean)
+
+    cost = [model.n_layers - head.layer for head in heads]
+    done = 0
+    asked.progress(0, sum(cost), f"0 of {len(heads)} heads ablated")
+    for indices, logits in wavefront(
+        model.engine, run._recording, variants(), positions or None, base=run._edits, resid=run._resid, max_rows=asked.chunk
+    ):
+        for of, measure, at in zip(values, asked.measures, columns, strict=True):
+            effects = _effects(measure, logits if len(at) == len(positions) else logits[:, at])
+            for index, effect in zip(indices, effects, strict=True):
+                of[heads[index]] = effect
+        del logits  # all positions of a chunk are the largest thing there is
+        for index in indices:
+            known[heads[index]] = True
+            done += cost[index]
+        asked.partial(values[0].copy(), known.copy())
+        asked.progress(done, sum(cost), f"{known.sum()} of {len(heads)} heads ablated")
+    return Found(values[0], others=tuple(values[1:]))
+
+
+def _effects(measure: Measure, logits: Tensor) -> list[float]:
+    """[row]; what is not finite (an overflow of half precision, say) is undefined."""
+    # Worked out in float64: on a CPU as many rows at a time as stay in its caches, on a GPU as many as fit.
+    together = max(1, (_GPU_NUMBERS if logits.is_cuda else _CPU_NUMBERS) // logits[0].numel())
+    effects = torch.cat([measure.effect(rows) for rows in logits.split(together)])
+    return torch.where(effects.isfinite(), effects, torch.nan).tolist()

@@ -1,0 +1,146 @@
+"""`score`: what every method says of itself, what is refused, and what is left out of a conditional score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attnwidget import AttnWidgetError, ModeError, ModelError
+from attnwidget.analysis.measure import METRICS
+from attnwidget.analysis.score import METHODS, score, score_each
+from attnwidget.heads import Head
+
+from ..models import HEADS, IDS, LAYERS, OTHER_IDS, subject
+
+
+@pytest.fixture(scope="module")
+def run():
+    return subject("llama").model.run(IDS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_every_head_a_finite_number_and_says_how(run, method):
+    found = score(run, method)
+    assert found.values.shape == (LAYERS, HEADS) and found.values.dtype == np.float64
+    assert np.isfinite(found.values).all() and np.abs(found.values).max() > 1e-3
+    assert (found.method, found.position, found.processing, found.dtype) == (method, len(IDS) - 1, "weights as shipped", "float32")
+    assert found.exact == (method in {"ablation", "gradient", "gradient_activation", "direct_logit", "output_norm"})
+    assert found.formula in found.describe() and "{" not in found.describe() + found.label
+    assert f"position {len(IDS) - 1}" in repr(found) and ("exact" if found.exact else "approximate") in repr(found)
+    if METHODS[method].modes != ():
+        assert "z set to zero" in found.baseline or "approximate" in repr(found)
+    if not found.signed:
+        assert (found.values >= 0).all()
+    frame = found.to_frame()
+    assert len(frame) == LAYERS * HEADS and frame[method].is_monotonic_decreasing
+    assert [Head(r.layer, r.index) for r in frame.itertuples()][:3] == found.top(3)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("method", ["ablation", "attribution", "integrated_gradients"])
+def test_every_metric_by_the_methods_that_take_all(run, method, metric):
+    found = score(run, method, metric=metric)
+    assert found.metric == metric and found.unit == METRICS[metric].unit and found.signed == METRICS[metric].signed
+    assert np.isfinite(found.values).all() and np.abs(found.values).max() > 1e-6
+
+
+def test_several_metrics_in_one_sweep_are_those_asked_alone(run):
+    together = score_each(run, "ablation", tuple(METRICS))
+    assert list(together) == list(METRICS)
+    for name, found in together.items():
+        np.testing.assert_allclose(found.values, score(run, metric=name).values, rtol=1e-4, atol=1e-6)
+
+
+def test_conditional_scores_leave_out_what_is_off(run):
+    off = run.ablate([(1, 2), (0, 0)])
+    for method in ("ablation", "attribution"):
+        found = score(off, method, metric="logit_diff")
+        assert found.conditional == ((0, 0), (1, 2))
+        assert np.isnan(found.values[1, 2]) and np.isnan(found.values[0, 0]) and np.isfinite(found.values).sum() == LAYERS * HEADS - 2
+        assert "with L0H0, L1H2 ablated already" in found.describe()
+        assert found.to_frame()["head"].tolist()[-2:] == ["L0H0", "L1H2"] and Head(1, 2) not in found.top(100)
+
+
+def test_a_mode_is_undefined_where_it_is(run):
+    found = score(run, mode="previous")
+    assert np.isnan(found.values[0]).all() and np.isfinite(found.values[1:]).all()
+
+
+def test_parameters_reach_the_ablation(run):
+    assert np.abs(score(run, mode="scale", scale=1.0).values).max() < 1e-9
+    other = run.model.run(OTHER_IDS)
+    found = score(run, mode="resample", reference=other, metric="logit_diff")
+    first, second = run.logits_at().topk(2).indices.tolist()
+    alone = run.logit_diff(first, second) - run.ablate([(2, 1)], "resample", reference=other).logit_diff(first, second)
+    assert found.values[2, 1] == pytest.approx(alone, abs=1e-4)
+    last = score(run, positions=[len(IDS) - 1], metric="logit_diff").values
+    assert np.abs(last - score(run, metric="logit_diff").values).max() > 1e-3
+
+
+def test_progress_and_partial_results(run):
+    seen, done = [], []
+    found = score(run, chunk=3, progress=lambda *p: done.append(p[:2]), partial=lambda v, k: seen.append((v.copy(), k.copy())))
+    assert done == sorted(done) and done[-1][0] == done[-1][1]
+    assert len(seen) >= LAYERS * HEADS / 3
+    known = [int(k.astype(bool).sum()) for _, k in seen]
+    assert known == sorted(known) and known[-1] == LAYERS * HEADS
+    for values, k in seen:
+        np.testing.assert_array_equal(values[k.astype(bool)], found.values[k.astype(bool)])
+
+
+def test_what_progress_raises_ends_it(run):
+    class Enough(Exception):
+        pass
+
+    def stop(*_):
+        raise Enough
+
+    before = run.logits_at()
+    with pytest.raises(Enough):
+        score(run, chunk=2, progress=stop)
+    assert (run.model.run(IDS).logits_at() == before).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "saliency"}, r"No method 'saliency': there are ablation, attribution"),
+        ({"metric": "rank"}, r"No metric 'rank': there are kl"),
+        ({"method": "gradient", "metric": "kl"}, r"KL has no gradient at the run it is measured from"),
+        ({"method": "direct_logit", "metric": "probability"}, r"'direct_logit' is defined for 'logit_diff', not for 'probability'"),
+        ({"method": "output_norm", "metric": "kl"}, r"asks nothing of the answer"),
+        ({"method": "ablation", "steps": 3}, r"'ablation' has no option 'steps': it takes none"),
+        ({"method": "integrated_gradients", "nodes": 3}, r"has no option 'nodes': it takes steps"),
+        ({"method": "integrated_gradients", "steps": 0}, r"steps"),
+        ({"method": "attribution_qkfix", "node": "v"}, r"node"),
+        ({"position": 99}, r"No position 99"),
+    ],
+)
+def test_what_cannot_be_asked(run, arguments, message):
+    with pytest.raises(AttnWidgetError, match=message):
+        score(run, **arguments)
+
+
+def test_modes_that_cannot_be_asked(run):
+    with pytest.raises(ModeError, match="No ablation mode 'off'"):
+        score(run, mode="off")
+    with pytest.raises(ModeError, match="ablates nothing"):
+        score(run, "direct_logit", mode="mean")
+    with pytest.raises(ModeError, match="can speak of the modes 'zero', 'resample'"):
+        score(run, "attribution_qkfix", mode="uniform")
+    with pytest.raises(ModeError, match="same length"):
+        score(run, mode="resample", reference=run.model.run(IDS[:3]))
+
+
+def test_a_model_without_an_answer_has_norms_all_the_same():
+    run = subject("bert-base").model.run(IDS)
+    with pytest.raises(ModelError, match="no head that answers"):
+        score(run)
+    assert np.isfinite(score(run, "output_norm").values).all()
+
+
+def test_a_classifier(run):
+    run = subject("bert-classifier").model.run(IDS)
+    found = score(run, metric="logit_diff")
+    assert found.position is None and np.abs(found.values).max() > 1e-3
+    assert found.values[1, 1] == pytest.approx(score(run, "ablation", metric="logit_diff", chunk=1).values[1, 1], abs=1e-5)
