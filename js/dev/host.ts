@@ -1,13 +1,17 @@
 // A stand-in for an anywidget host: a model with traits and messages, and a "kernel" behind it that answers after a delay.
 
+import type { Ops } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { answer, type Shape } from "./kernel";
+import { scoresAt } from "./scores";
 
 type Handler = (...args: unknown[]) => void;
 
 export class FakeModel {
   readonly traits: State;
   delay = 30;
+  /** Milliseconds that measuring a head takes. */
+  pace = 0;
   readonly #handlers = new Map<string, Set<Handler>>();
   readonly #shape: Shape;
   readonly sent: unknown[] = [];
@@ -35,9 +39,17 @@ export class FakeModel {
   emit(event: string, ...args: unknown[]): void {
     for (const handler of [...(this.#handlers.get(event) ?? [])]) handler(...args);
   }
+  readonly #cancelled = new Set<string>();
   send(message: { id: string; op: string; args: Record<string, unknown> }): void {
     this.sent.push(message);
-    if (message.op === "cancel") return;
+    if (message.op === "cancel") {
+      this.#cancelled.add(message.id);
+      return;
+    }
+    if (message.op === "scores") {
+      setTimeout(() => this.#sweep(message.id, message.args as never, 0), this.delay);
+      return;
+    }
     setTimeout(() => {
       try {
         const { result, buffers = [] } = answer(this, this.#shape, message.op, message.args);
@@ -52,5 +64,22 @@ export class FakeModel {
         );
       }
     }, this.delay);
+  }
+
+  /** Scores come in parts: the estimate, then ever more that is measured. */
+  #sweep(id: string, args: Ops["scores"]["args"], done: number): void {
+    if (this.#cancelled.has(id)) return;
+    const { layers, heads } = this.#shape;
+    const total = layers * heads;
+    const whole = this.pace === 0 || args.method !== "ablation";
+    const stop = args.patience !== null && done > 0 && (this.pace * total) / 1000 > args.patience;
+    const { result, buffers } = scoresAt(this.traits, { layers, heads, pace: this.pace }, args, whole ? total : done);
+    if (whole || stop || done >= total) {
+      this.emit("msg:custom", { id, ok: true, result }, buffers);
+      return;
+    }
+    this.emit("msg:custom", { id, progress: [done, total, "measuring"], partial: result }, buffers);
+    const chunk = Math.max(1, Math.min(total - done, Math.ceil(120 / this.pace)));
+    setTimeout(() => this.#sweep(id, args, done + chunk), chunk * this.pace);
   }
 }

@@ -1,6 +1,7 @@
 // Made-up but deterministic answers, in the shape of the real kernel's. For looking at the widget without a kernel.
 
 import type { State } from "../src/state.gen";
+import { kinds, overview } from "./findings";
 
 export interface Shape {
   layers: number;
@@ -99,19 +100,10 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       }
       return { result: { heads: list, maps: stub([list.length, T, T], "float32"), change: null }, buffers };
     }
-    case "scores": {
-      const signed = args.name === "effect";
-      const data = Float32Array.from({ length: layers * heads }, (_, i) => {
-        const v = noise(i, 3) ** 6 * 0.24 * (signed && noise(i, 8) > 0.6 ? -1 : 1);
-        return i % 97 === 13 ? Number.NaN : v;
-      });
-      const [label, unit, method] = signed
-        ? ["drop in logit(Mary) − logit(John)", "logits", "Gradient times activation, approximate, last token"]
-        : ["output norm", "", "‖z W_O‖ at the last token, clean run"];
-      const exact = args.name !== "effect";
-      const values = stub([layers, heads], "float32");
-      return { result: { name: args.name, label, unit, method, exact, signed, values }, buffers: [view(data)] };
-    }
+    case "overview":
+      return { result: overview(layers, heads, tokens) };
+    case "kinds":
+      return kinds(layers, heads, Boolean(args.own));
     case "token": {
       const text = String(args.text);
       if (text.length > 12) throw new Error(`“${text}” is 3 tokens. Type one of them.`);

@@ -1,8 +1,9 @@
-// The widget without a kernel: dev/index.html#shape=30x9x14&theme=dark&w=640&ablated=3. Built by `npm run dev`.
+// The widget without a kernel: dev/index.html#shape=30x9x14&theme=dark&w=640&ablated=3&metric=logit_diff&pace=10. Built by `npm run dev`.
 
 import create from "../src/index";
 import type { State } from "../src/state.gen";
 import { FakeModel } from "./host";
+import { SCORE_FACTS } from "./scores";
 
 const options = new URLSearchParams(location.hash.slice(1));
 const [layers = 30, heads = 9, T = 14] = (options.get("shape") ?? "30x9x14").split("x").map(Number);
@@ -43,6 +44,7 @@ const state: State = {
   attention_kind: "raw",
   causal: options.get("causal") !== "0",
   cell_view: (options.get("view") as State["cell_view"]) ?? "patterns",
+  conditional: options.get("conditional") !== null,
   error: options.get("error") ?? "",
   facts: {
     dtype: "float32",
@@ -81,18 +83,16 @@ const state: State = {
         refused: "Pattern edits do not reach this model.",
       },
     ],
-    scores: [
-      { name: "output_norm", label: "output norm", unit: "", signed: false, kind: "statistic" },
-      { name: "effect", label: "logit-diff drop", unit: "logits", signed: true, kind: "effect" },
-    ],
+    ...SCORE_FACTS,
   },
   hide_first: options.get("hide") !== null,
+  metric: (options.get("metric") as State["metric"]) ?? "kl",
   mode: (options.get("mode") as State["mode"]) ?? "zero",
   model_name: "SmolLM2-135M",
   n_heads: heads,
   n_kv_heads: heads % 3 === 0 ? heads / 3 : heads,
   n_layers: layers,
-  panels: ["prompt", "tokens", "grid", "outcome", "attention"],
+  panels: ["prompt", "tokens", "grid", "outcome", "attention", "tabs"],
   position: -1,
   positions: [],
   prepend_bos: false,
@@ -101,10 +101,12 @@ const state: State = {
   reference: [],
   run_key: ran ? "run-1" : "",
   scale: 0,
-  score: options.get("score") ?? "output_norm",
+  score: options.get("score") ?? "ablation",
+  scored: {},
   seed: 0,
   selected: options.get("none") === null ? picks : [],
   shown: options.get("none") === null ? picks.slice(3, 4) : [],
+  tab: (options.get("tab") as State["tab"]) ?? "ranking",
   target: "",
   threshold: 0.1,
   tokens: ran ? tokens : [],
@@ -115,6 +117,7 @@ const cell = document.getElementById("cell")!;
 if (options.get("w")) cell.style.width = `${options.get("w")}px`;
 const model = new FakeModel(state, { layers, heads, tokens });
 if (options.get("delay")) model.delay = Number(options.get("delay"));
+if (options.get("pace")) model.pace = Number(options.get("pace"));
 Object.assign(window, { model });
 
 const started = performance.now();

@@ -4,12 +4,17 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import type { History, Intervention } from "./history";
 import { hasHead, sameHead } from "./labels";
 import type { Traits } from "./model";
+import { createRanking, type Ranking } from "./ranking";
+import { CLEAN, createScoring, type Scoring } from "./scoring";
+import { keepEstimates } from "./source/estimates";
 import type {
   Ablation,
   Facts,
   Head,
+  Kinds,
   Ops,
   Outcome,
+  Overview,
   Patterns,
   Scores,
   Source,
@@ -34,7 +39,17 @@ export interface Store {
   outcome: Resource<Outcome>;
   wholePrompt: Resource<WholePrompt>;
   thumbnails: Resource<Thumbnails>;
+  /** As saved with the notebook, where no answer has come yet. */
   scores: Resource<Scores>;
+  /** Whether they are what was saved with the notebook: no kernel has said anything yet. */
+  scoresSaved: ReadonlySignal<boolean>;
+  scoring: Scoring;
+  ranking: Ranking;
+  /** Exact, however long it takes. */
+  measureAll(): void;
+  /** Asked while their tab is open. */
+  overview: Resource<Overview>;
+  kinds: Resource<Kinds>;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
   /** The prompt being run, if one is. */
@@ -58,6 +73,9 @@ export interface Store {
   pick(head: Head): void;
   /** All of them selected; all dropped when they were all selected before. */
   selectAll(heads: Head[]): void;
+  /** The heads that `ranking.top` names, added to what is selected or ablated already; one step to undo. */
+  selectTop(): void;
+  ablateTop(): void;
   dispose(): void;
 }
 
@@ -67,13 +85,16 @@ export interface Ui {
   /** A click on a cell locks the cross-hair; Esc or a second click unlocks. */
   locked: Signal<boolean>;
   hoverToken: Signal<number | null>;
+  /** The head under the pointer in the grid, the ranked list or the scatter; browser only. */
+  hoverHead: Signal<Head | null>;
   tool: Signal<"look" | "ablate">;
+  /** Kinds of heads on this prompt's own repeats, not on generated ones. */
+  own: Signal<boolean>;
   dark: ReadonlySignal<boolean>;
   /** Of the widget, from its ResizeObserver. */
   width: ReadonlySignal<number>;
 }
 
-const CLEAN: Ablation = { heads: [], mode: "zero", positions: [], scale: 0, threshold: 0.1, seed: 0, reference: [] };
 const NO_FACTS: Facts = {
   dtype: "",
   device: "",
@@ -85,6 +106,7 @@ const NO_FACTS: Facts = {
   selftest: { passed: true, notes: [] },
   modes: [],
   scores: [],
+  metrics: [],
 };
 export const TOP_K = 10;
 
@@ -113,6 +135,7 @@ export function createStore(
   // Turning the knobs of a mode that acts on no head asks nothing.
   const asked = computed(() => (ablation.value.heads.length === 0 ? CLEAN : ablation.value));
   const has = (...names: State["panels"]) => names.some((name) => state.panels.value.includes(name));
+  const open = (tab: State["tab"]) => has("tabs") && state.tab.value === tab;
   const run = () => state.run_key.value || null;
 
   const source = patient(kernel, () => prompt.pending.peek());
@@ -150,14 +173,37 @@ export function createStore(
     },
     (args, options) => source.ask("thumbnails", args, options),
   );
-  const scores = resource(
+  const scoring = createScoring(state, facts, ablation, () => has("grid") || open("ranking"));
+  const asking = resource(scoring.question, keepEstimates(source));
+  const scoresSaved = computed(() => asking.value.value === null && scoring.saved.value !== null);
+  const scores: Resource<Scores> = {
+    ...asking,
+    value: computed(() => asking.value.value ?? scoring.saved.value),
+    current: computed(() => asking.current.value || scoresSaved.value),
+  };
+  const ranking = createRanking(state, facts, scores);
+  const overview = resource(
     () => {
       const run_key = run();
-      const name = state.score.value;
-      const known = facts.value.scores.some((score) => score.name === name);
-      return run_key && has("grid") && known ? { run_key, name } : null;
+      if (!run_key || !open("overview")) return null;
+      const { position, target, against } = state;
+      return {
+        run_key,
+        ablation: asked.value,
+        position: position.value,
+        target: target.value,
+        against: against.value,
+      };
     },
-    (args, options) => source.ask("scores", args, options),
+    (args, options) => source.ask("overview", args, options),
+  );
+  const own = signal(false);
+  const kinds = resource(
+    () => {
+      const run_key = run();
+      return run_key && open("kinds") ? { run_key, own: own.value } : null;
+    },
+    (args, options) => source.ask("kinds", args, options),
   );
   const patterns = resource(() => {
     const run_key = run();
@@ -182,8 +228,14 @@ export function createStore(
     const shown = without(state.shown.peek(), heads);
     set({ selected, shown: shown.length > 0 ? shown : selected.slice(-1) });
   };
+  const select = (heads: Head[]) => {
+    const now = state.selected.peek();
+    const missing = without(heads, now);
+    const shown = state.shown.peek();
+    set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
+  };
   const apply = (step: Intervention | null) => step && set(step);
-  const owned = [outcome, wholePrompt, thumbnails, scores, patterns, prompt];
+  const owned = [outcome, wholePrompt, thumbnails, asking, overview, kinds, patterns, prompt];
 
   return {
     state,
@@ -195,6 +247,17 @@ export function createStore(
     wholePrompt,
     thumbnails,
     scores,
+    scoresSaved,
+    scoring,
+    ranking,
+    measureAll() {
+      const before = JSON.stringify(scoring.question());
+      scoring.measureAll();
+      // Asked for once already, and cancelled.
+      if (JSON.stringify(scoring.question()) === before) asking.retry();
+    },
+    overview,
+    kinds,
     patterns,
     prompt,
     runPrompt(text, prepend_bos, keep = "all") {
@@ -209,7 +272,9 @@ export function createStore(
       hover: signal(null),
       locked: signal(false),
       hoverToken: signal(null),
+      hoverHead: signal(null),
       tool: signal("look"),
+      own,
       ...look,
     },
     history,
@@ -236,14 +301,13 @@ export function createStore(
       else set({ shown: [head], selected: hasHead(selected, head) ? selected : [...selected, head] });
     },
     selectAll(heads) {
-      const now = state.selected.peek();
-      const missing = without(heads, now);
-      if (missing.length === 0) {
-        drop(heads);
-        return;
-      }
-      const shown = state.shown.peek();
-      set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
+      if (without(heads, state.selected.peek()).length === 0) drop(heads);
+      else select(heads);
+    },
+    selectTop: () => select(ranking.top.peek()),
+    ablateTop() {
+      const now = state.ablated.peek();
+      set({ ablated: [...now, ...without(ranking.top.peek(), now)] });
     },
     dispose() {
       for (const one of owned) one.dispose();

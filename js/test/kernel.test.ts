@@ -95,6 +95,20 @@ describe("KernelSource", () => {
     expect((await asked).id).toBe(1);
   });
 
+  it("passes on what is there so far, arrays and all; one that cannot be read is left out", async () => {
+    const onPartial = vi.fn();
+    const asked = source.ask("thumbnails", { run_key: "r" }, { onPartial });
+    const id = wire.sent[0]!.id;
+    const maps = { $buffer: 0, dtype: "uint8", shape: [2], scale: 1 };
+    wire.reply({ id, progress: [0, 2, ""] });
+    wire.reply({ id, progress: [1, 2, ""], partial: { maps, block: 1 } }, [new DataView(Uint8Array.of(7, 9).buffer)]);
+    wire.reply({ id, progress: [2, 2, ""], partial: { maps, block: 2 } }, []);
+    expect(onPartial).toHaveBeenCalledTimes(1);
+    expect(onPartial.mock.calls[0]![0]).toMatchObject({ block: 1, maps: { data: Uint8Array.of(7, 9) } });
+    wire.reply({ id, ok: true, result: { block: 3 } });
+    expect((await asked).block).toBe(3);
+  });
+
   it("says so when the reply cannot be read, and when the channel is gone", async () => {
     const asked = token("a");
     wire.reply({ id: wire.sent[0]!.id, ok: true, result: { maps: { $buffer: 3, dtype: "uint8", shape: [1] } } });

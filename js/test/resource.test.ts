@@ -104,6 +104,33 @@ describe("resource", () => {
     expect(asked).toHaveLength(2);
   });
 
+  it("shows what has come so far, and the older answer until then", async () => {
+    const { n, asked, it } = setup();
+    asked[0]!.resolve("one");
+    await tick();
+    expect(it.current.value).toBe(true);
+    n.value = 2;
+    expect([it.value.value, it.current.value]).toEqual(["one", false]);
+    asked[1]!.options.onPartial!("tw");
+    expect([it.value.value, it.current.value, it.pending.value]).toEqual(["tw", true, true]);
+    asked[0]!.options.onPartial!("late");
+    expect(it.value.value).toBe("tw");
+    asked[1]!.resolve("two");
+    await tick();
+    expect([it.value.value, it.current.value, it.pending.value]).toEqual(["two", true, false]);
+  });
+
+  it("keeps what had come when it is cancelled or fails", async () => {
+    const { n, asked, it } = setup();
+    asked[0]!.options.onPartial!("on");
+    it.cancel();
+    expect([it.value.value, it.current.value, it.error.value?.kind]).toEqual(["on", true, "cancelled"]);
+    n.value = 2;
+    asked[1]!.reject(new OpError("Refused.", "refused"));
+    await tick();
+    expect([it.value.value, it.current.value]).toEqual(["on", false]);
+  });
+
   it("shows the progress of the latest request only", () => {
     const { n, asked, it } = setup();
     n.value = 2;

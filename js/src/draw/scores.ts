@@ -10,7 +10,8 @@ export interface ScoreLook {
   max: number;
   /** Effects are orange and purple on a square-root scale; statistics of the clean run grey and linear. */
   effect: boolean;
-  exact: boolean;
+  /** By head, 0 where the value is an estimate. */
+  exact: ArrayLike<number>;
   dark: boolean;
   ink: { bar: string; negative: string; rule: string; faint: string };
 }
@@ -44,10 +45,13 @@ export function rampOf(value: number, effect: boolean): Ramp {
   return value < 0 ? "hurt" : "effect";
 }
 
-type Context = Pick<CanvasRenderingContext2D, "fillStyle" | "strokeStyle" | "lineWidth" | "fillRect" | "strokeRect">;
+type Context = Pick<
+  CanvasRenderingContext2D,
+  "fillStyle" | "strokeStyle" | "lineWidth" | "globalAlpha" | "fillRect" | "strokeRect"
+>;
 
 export function paintScores(ctx: Context, g: Geometry, look: ScoreLook): void {
-  each(g, look, (x, y, value) => {
+  each(g, look, (x, y, value, exact) => {
     if (Number.isNaN(value)) {
       dot(ctx, x + g.side / 2 - 1, y + g.side / 2 - 1, look);
       return;
@@ -55,7 +59,7 @@ export function paintScores(ctx: Context, g: Geometry, look: ScoreLook): void {
     const ramp = rampOf(value, look.effect);
     const t = share(value, look);
     ctx.fillStyle = colour(ramp, t, look.dark);
-    if (look.exact) {
+    if (exact) {
       ctx.fillRect(x, y, g.side, g.side);
     } else {
       const inset = Math.round(g.side / 4);
@@ -72,8 +76,9 @@ export function paintScores(ctx: Context, g: Geometry, look: ScoreLook): void {
   });
 }
 
+/** A negative bar starts at the right: its sign must not rest on hue alone either. */
 export function paintBars(ctx: Context, g: Geometry, look: ScoreLook): void {
-  each(g, look, (x, y, value) => {
+  each(g, look, (x, y, value, exact) => {
     const top = y + g.side + 1;
     if (Number.isNaN(value)) {
       dot(ctx, x, top + 1, look);
@@ -84,8 +89,9 @@ export function paintBars(ctx: Context, g: Geometry, look: ScoreLook): void {
     const length = share(value, look) * g.side;
     if (length < 0.6) return;
     ctx.fillStyle = value < 0 ? look.ink.negative : look.ink.bar;
-    if (look.exact) ctx.fillRect(x, top, length, 4);
-    else ctx.fillRect(x, top + 1.5, length, 1);
+    const left = value < 0 ? x + g.side - length : x;
+    if (exact) ctx.fillRect(left, top, length, 4);
+    else ctx.fillRect(left, top + 1.5, length, 1);
   });
 }
 
@@ -108,9 +114,23 @@ export function layerTotals(values: ArrayLike<number>, layers: number, heads: nu
   });
 }
 
-function each(g: Geometry, look: ScoreLook, draw: (x: number, y: number, value: number) => void): void {
+/** Veils the heads that a filter leaves out: they stay where they are, and can be seen through it. */
+export function paintVeil(ctx: Context, g: Geometry, dimmed: ArrayLike<number>, background: string): void {
+  ctx.globalAlpha = 0.82;
+  ctx.fillStyle = background;
   for (let l = 0; l < g.layers; l++) {
-    for (let h = 0; h < g.heads; h++) draw(l * g.cell, h * g.row, look.values[l * g.heads + h] ?? Number.NaN);
+    for (let h = 0; h < g.heads; h++) if (dimmed[l * g.heads + h]) ctx.fillRect(l * g.cell, h * g.row, g.cell, g.row);
+  }
+  ctx.globalAlpha = 1;
+}
+
+type Draw = (x: number, y: number, value: number, exact: boolean) => void;
+function each(g: Geometry, look: ScoreLook, draw: Draw): void {
+  for (let l = 0; l < g.layers; l++) {
+    for (let h = 0; h < g.heads; h++) {
+      const i = l * g.heads + h;
+      draw(l * g.cell, h * g.row, look.values[i] ?? Number.NaN, Boolean(look.exact[i]));
+    }
   }
 }
 

@@ -17,6 +17,10 @@ export interface Marks {
 export interface Cells {
   resize(g: Geometry): void;
   mark(marks: Marks): void;
+  /** Names one head anew, with what is known by now. */
+  name(head: Head, describe: Marks["describe"]): void;
+  /** Outlines the head that is pointed at elsewhere. */
+  point(head: Head | null): void;
   /** Moves the one tab stop; with `focus`, the keyboard too. */
   stop(spot: Spot, focus: boolean): void;
   spot(): Spot;
@@ -87,6 +91,7 @@ export function createCells(host: HTMLElement, layers: number, heads: number, su
     ablated: new Set(),
   };
   let stopped: HTMLButtonElement | undefined;
+  let pointed: HTMLButtonElement | undefined;
 
   const cells: Cells = {
     resize(g) {
@@ -115,13 +120,21 @@ export function createCells(host: HTMLElement, layers: number, heads: number, su
         element.classList.toggle("aw-shown", shown);
         element.classList.toggle("aw-ablated", ablated);
         element.setAttribute("aria-selected", String(selected));
-        const states = [shown && "shown large", selected && "selected", ablated && "ablated"];
-        element.setAttribute("aria-label", [headName(head), now.describe(head), ...states].filter(Boolean).join(", "));
+        call(element, head, now);
       }
       numbers.forEach((number, l) => {
         number.classList.toggle("aw-on", hasHead(marks.shown, [l, marks.shown[0]?.[1] ?? -1]));
       });
       before = now;
+    },
+    name(head, describe) {
+      const element = at.get(String(head));
+      if (element) call(element, head, { ...before, describe });
+    },
+    point(head) {
+      pointed?.classList.remove("aw-pointed");
+      pointed = head ? at.get(String(head)) : undefined;
+      pointed?.classList.add("aw-pointed");
     },
     stop(spot, focus) {
       const next = at.get(String(spot));
@@ -135,6 +148,18 @@ export function createCells(host: HTMLElement, layers: number, heads: number, su
   };
   cells.stop([0, 0], false);
   return cells;
+}
+
+/** "L23H3, 3.04, exact, selected". */
+function call(element: Element, head: Head, marks: Sets & { describe?: Marks["describe"] }): void {
+  const key = String(head);
+  const states = [
+    marks.shown.has(key) && "shown large",
+    marks.selected.has(key) && "selected",
+    marks.ablated.has(key) && "ablated",
+  ];
+  const name = [headName(head), marks.describe?.(head), ...states].filter(Boolean).join(", ");
+  if (element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name);
 }
 
 type Sets = Record<"selected" | "shown" | "ablated", Set<string>>;

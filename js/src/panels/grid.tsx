@@ -2,25 +2,33 @@
 
 import { largest } from "../draw/scores";
 import { geometry, MARGIN } from "../draw/thumbnails";
+import { count } from "../labels";
+import { NO_FILTER } from "../rank";
+import { quantity } from "../scorewords";
 import type { Store } from "../store";
 import { HeadGrid } from "./headgrid";
 import { AttentionLegend, BarLegend, MarkLegend, ScoreLegend } from "./legend";
-import { ErrorMessage, Segmented, Select } from "./parts";
+import { ErrorMessage, Quiet, Segmented } from "./parts";
+import { GivenAblated, ScorePick, ScoreStatus, TopHeads } from "./scorebar";
 
-/** Both switches, the score and its badge in one line. */
-const HEADER = 560;
+/** The score, its metric and both switches in one line; under it how exact it is, and the top heads. */
+const HEADER = 620;
 /** The longest legend, in one line. */
 const LEGENDS = 240;
 
 export function GridPanel({ store, room }: { store: Store; room: number }) {
-  const { state, ui, facts } = store;
+  const { state, ui, ranking } = store;
   const scores = store.scores.value.value;
-  const fact = facts.value.scores.find((score) => score.name === state.score.value);
-  const effect = fact?.kind === "effect";
+  const effect = scores?.kind === "effect";
   const view = state.cell_view.value;
   const g = geometry(state.n_layers.value, state.n_heads.value, room, view === "patterns");
   const max = scores ? largest(scores.values.data) : 0;
-  const stale = store.scores.pending.value || store.scores.error.value !== null;
+  const error = store.scores.error.value;
+  // What was cancelled half-way is on screen, and its line says how to go on.
+  const trouble = error?.kind === "cancelled" && store.scores.current.value ? null : error;
+  // Named also when the last head has been measured, so that nothing moves then.
+  const approximate = effect && (scores.estimate !== null || ranking.fact.value?.exact === false);
+  const label = scores ? quantity(scores, state.tokens.value.length) : "";
   const wide = Math.max(MARGIN + g.width, Math.min(room, HEADER));
   const width = { maxWidth: `${wide}px` };
   // A small grid would stand alone above its legends; beside it they fill the row.
@@ -31,23 +39,7 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
     <section class="aw-gridpanel" aria-label="Heads">
       <div class="aw-row aw-gridbar" style={width}>
         <span class="aw-h">Heads</span>
-        {facts.value.scores.length > 0 && (
-          <Select
-            label="Score"
-            value={state.score.value}
-            options={facts.value.scores.map(({ name, label }) => ({ value: name, text: label }))}
-            onPick={(score) => store.set({ score })}
-          />
-        )}
-        {scores && (
-          <span
-            class={`aw-badge${scores.exact ? "" : " aw-approximate"}${stale ? " aw-old" : ""}`}
-            title={scores.method}
-          >
-            <i class={effect ? "aw-effect" : ""} />
-            {effect ? (scores.exact ? "exact" : "approximate") : "statistic"}
-          </span>
-        )}
+        <ScorePick store={store} />
         <span class="aw-grow" />
         <Segmented
           label="Cell shows"
@@ -70,7 +62,13 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
           }}
         />
       </div>
-      {store.scores.error.value && <ErrorMessage error={store.scores.error.value} onRetry={store.scores.retry} />}
+      <div class="aw-row aw-scoreline" style={width}>
+        <ScoreStatus store={store} />
+        <span class="aw-grow" />
+        <GivenAblated store={store} />
+        <TopHeads store={store} />
+      </div>
+      {trouble && <ErrorMessage error={trouble} onRetry={store.scores.retry} />}
       {store.thumbnails.error.value && (
         <ErrorMessage error={store.thumbnails.error.value} onRetry={store.thumbnails.retry} />
       )}
@@ -80,11 +78,11 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
           <div class="aw-legend" style={width}>
             {view === "patterns" && <AttentionLegend dark={ui.dark.value} />}
             {scores && view === "patterns" && (
-              <BarLegend label={scores.label} unit={scores.unit} max={max} effect={effect} />
+              <BarLegend label={label} unit={scores.unit} max={max} effect={effect} signed={scores.signed} />
             )}
             {scores && view === "scores" && (
               <ScoreLegend
-                label={scores.label}
+                label={label}
                 unit={scores.unit}
                 max={max}
                 signed={scores.signed}
@@ -92,10 +90,21 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
                 dark={ui.dark.value}
               />
             )}
-            <MarkLegend approximate={scores !== null && !scores.exact} effect={effect} />
+            <MarkLegend approximate={approximate} bars={view === "patterns"} />
             {view === "patterns" && block > 1 && <span class="aw-t3">largest value in blocks of {block} tokens</span>}
           </div>
-          {scores && <div class="aw-foot">{scores.method}</div>}
+          {scores && (
+            <div class="aw-foot aw-oneline" title={scores.describe}>
+              {scores.describe}
+            </div>
+          )}
+          {ranking.dimmed.value && (
+            <div class="aw-foot">
+              {count(ranking.listed.value.length, "head")} of {ranking.all.value.length.toLocaleString("en")}: the
+              others are dimmed by the filter.{" "}
+              <Quiet onClick={() => (ranking.filter.value = NO_FILTER)}>Show all</Quiet>
+            </div>
+          )}
         </div>
       </div>
     </section>

@@ -3,14 +3,15 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { geometry, headAt, MARGIN } from "../draw/thumbnails";
-import { gridKey } from "../keys";
-import { compact, headName } from "../labels";
+import { gridKey, type Spot } from "../keys";
+import { headName, sameHead } from "../labels";
+import { spoken, written } from "../scorewords";
 import type { Head } from "../source/ops";
 import type { Store } from "../store";
 import { useDevicePixelRatio } from "./attention-hooks";
 import { type Cells, createCells, headsAt, spotOf } from "./grid-cells";
 import { type Gesture, PressTracker } from "./grid-gestures";
-import { paintGrid, paintSums, scoreLook } from "./grid-picture";
+import { paintGrid, paintSums, patternImage, scoreLook } from "./grid-picture";
 import { ProgressLine } from "./parts";
 import { Tooltip, type TooltipAt } from "./tooltip";
 
@@ -22,7 +23,8 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
   const sums = useMemo(() => document.createElement("canvas"), []);
   const cells = useSignal<Cells | null>(null);
   const preview = useSignal<Head[]>([]);
-  const tip = useSignal<TooltipAt | null>(null);
+  const tip = useSignal<(TooltipAt & { spot: Spot }) | null>(null);
+  const started = useRef(false);
   const dpr = useDevicePixelRatio().value;
   const [layers, heads] = [state.n_layers.value, state.n_heads.value];
   const view = state.cell_view.value;
@@ -30,13 +32,17 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
 
   const describe = useComputed(() => {
     const scores = store.scores.value.value;
+    const all = store.ranking.all.value;
     const { n_heads } = state;
-    if (!scores) return () => "";
-    return ([layer, head]: Head) => {
-      const value = scores.values.data[layer * n_heads.value + head];
-      const number = value === undefined || Number.isNaN(value) ? "undefined" : compact(value);
-      return [`${number}${scores.unit && ` ${scores.unit}`}`, scores.exact ? "exact" : "approximate"].join(", ");
-    };
+    return ([layer, head]: Head) => (scores ? spoken(all[layer * n_heads.value + head], scores) : "");
+  });
+  // While scores are measured they change many times a second; five thousand names are written anew only at the end.
+  const settled = useSignal(describe.peek());
+  useSignalEffect(() => {
+    const now = describe.value;
+    const measuring = store.scores.pending.value && store.scores.current.value && started.current;
+    started.current = store.scores.pending.value && store.scores.current.value;
+    if (!measuring) settled.value = now;
   });
 
   useEffect(() => {
@@ -48,9 +54,10 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
       selected: state.selected.value,
       shown: state.shown.value,
       ablated: state.ablated.value,
-      describe: describe.value,
+      describe: settled.value,
     });
   });
+  useSignalEffect(() => cells.value?.point(ui.hoverHead.value));
   useSignalEffect(() => {
     const shown = state.shown.value[0];
     const inside = rows.current?.contains(document.activeElement);
@@ -58,22 +65,30 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
   });
 
   const behind = view === "patterns" ? store.thumbnails : store.scores;
-  const old = behind.pending.value || behind.error.value !== null;
-  const scores = store.scores.value.value;
+  const old = behind.value.value !== null && !behind.current.value;
+  const all = store.ranking.all.value;
+  const dimmed = store.ranking.dimmed.value;
   const thumbnails = store.thumbnails.value.value;
-  const effect = store.facts.value.scores.find((score) => score.name === scores?.name)?.kind === "effect";
+  const effect = store.scores.value.value?.kind === "effect";
   const dark = ui.dark.value;
   const hideFirst = state.hide_first.value;
   const causal = state.causal.value;
+  // The two answers come apart, and a picture of another model must never be read as this one's.
+  const fits = thumbnails?.maps.shape[0] === layers && thumbnails.maps.shape[1] === heads;
+  const patterns = useMemo(
+    () => (thumbnails && fits ? patternImage(g, thumbnails, { causal, hideFirst, dark, dpr }) : null),
+    [g, thumbnails, fits, causal, hideFirst, dark, dpr],
+  );
   useEffect(() => {
     const css = getComputedStyle(box.current!);
-    const look = scores ? scoreLook(scores, effect, dark, box.current!) : null;
-    // The two answers come apart, and a picture of another model must never be read as this one's.
-    const fits = thumbnails?.maps.shape[0] === layers && thumbnails.maps.shape[1] === heads;
-    const picture = { geometry: g, view, thumbnails: fits ? thumbnails : null, look, causal, hideFirst, dark, dpr };
-    paintGrid(canvas.current!, picture, css.getPropertyValue("--aw-rule2"));
+    const look = all.length > 0 ? scoreLook(all, effect, dark, box.current!) : null;
+    const mine = all.length === layers * heads;
+    const [scored, filtered] = mine ? [look, dimmed] : [null, null];
+    const picture = { geometry: g, view, patterns, look: scored, dimmed: filtered, dpr };
+    const colour = (name: string) => css.getPropertyValue(name).trim();
+    paintGrid(canvas.current!, picture, { placeholder: colour("--aw-rule2"), veil: colour("--aw-bg") });
     paintSums(sums, picture);
-  }, [g, view, scores, thumbnails, effect, dark, hideFirst, causal, dpr, layers, heads]);
+  }, [g, view, all, dimmed, patterns, effect, dark, dpr, layers, heads]);
 
   const act = ({ do: what, heads: list }: Gesture) => {
     if (what === "ablate") store.toggleAblated(list);
@@ -124,15 +139,19 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
   const point = (event: Event) => {
     const spot = spotOf(event.target);
     tip.value = spot && box.current ? { spot, target: event.target as HTMLElement } : null;
+    const head: Head | null = spot && spot[0] >= 0 && spot[1] >= 0 ? [spot[0], spot[1]] : null;
+    ui.hoverHead.value = head;
+    if (head) cells.value?.name(head, describe.peek());
   };
   const leave = () => {
     tip.value = null;
+    ui.hoverHead.value = null;
   };
 
   return (
     <div class="aw-gridbox" ref={box}>
-      {store.scores.slow.value ? (
-        <ProgressLine of={store.scores} text="Scoring the heads" />
+      {store.scores.slow.value && !store.scoresSaved.value ? (
+        <ProgressLine of={store.scores} text="Scoring the heads" bare />
       ) : (
         <ProgressLine of={store.thumbnails} text="Reading the patterns of every head" />
       )}
@@ -158,7 +177,7 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
           <Band heads={preview.value} cell={g.cell} row={g.row} side={g.side} />
         </div>
       </div>
-      <Tooltip at={tip.value} box={box} lines={tip.value ? describeSpot(store, tip.value.spot, describe.value) : []} />
+      <Tooltip at={tip.value} box={box} lines={tip.value ? describeSpot(store, tip.value.spot) : []} />
     </div>
   );
 }
@@ -176,16 +195,16 @@ function Band({ heads, cell, row, side }: { heads: Head[]; cell: number; row: nu
   return <div class="aw-band" style={style} />;
 }
 
-function describeSpot(store: Store, spot: readonly [number, number], describe: (head: Head) => string): string[] {
+function describeSpot(store: Store, spot: Spot): string[] {
   const ablates = store.ui.tool.value === "ablate";
   if (spot[1] === -1)
     return [`Layer ${spot[0]}`, "", ablates ? "click ablates it" : "click selects · Alt-click ablates"];
   if (spot[0] === -1) return [`Head ${spot[1]}`, "of every layer", "click selects · Alt-click ablates"];
   const head: Head = [spot[0], spot[1]];
-  const label = store.scores.value.value?.label;
+  const scores = store.scores.value.value;
+  const entry = store.ranking.all.value.find((one) => sameHead(one.head, head));
   const state = [store.isSelected(head) && "selected", store.isAblated(head) && "ablated"].filter(Boolean).join(", ");
-  const score = describe(head);
-  const facts = [label && score && `${label} ${score}`, state].filter(Boolean).join(" · ");
+  const facts = [scores && `${scores.label} ${written(entry, scores)}`, state].filter(Boolean).join(" · ");
   const off = store.isAblated(head) ? "restores" : "ablates";
   return [headName(head), facts, ablates ? `click ${off}` : `click shows · Alt-click or A ${off}`];
 }

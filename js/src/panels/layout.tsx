@@ -11,6 +11,7 @@ import { GridPanel } from "./grid";
 import { OutcomePanel } from "./outcome";
 import { Message, Quiet } from "./parts";
 import { PromptPanel } from "./prompt";
+import { Tabs } from "./tabs";
 import { TokensPanel } from "./tokens";
 
 /** The outcome's table in its widest usual form. */
@@ -61,6 +62,7 @@ export function Layout({ store, root }: { store: Store; root: HTMLElement }) {
         </div>
       )}
       {ran && has("attention") && <AttentionPanel store={store} />}
+      {ran && has("tabs") && <Tabs store={store} />}
     </div>
   );
 }
@@ -123,7 +125,8 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       store.set({ query: Math.min(last, store.query.value + 1) });
       return true;
     case "escape": {
-      const busy = [store.prompt, store.outcome, store.wholePrompt, store.patterns, store.scores, store.thumbnails];
+      const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds } = store;
+      const busy = [prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;

@@ -64,17 +64,20 @@ export function ScoreLegend(props: {
   );
 }
 
-export function BarLegend(props: { label: string; unit: string; max: number; effect: boolean }) {
+export function BarLegend(props: { label: string; unit: string; max: number; effect: boolean; signed: boolean }) {
+  const both = props.effect && props.signed;
   return (
-    <span>
-      <i class={props.effect ? "aw-key-bar aw-effect" : "aw-key-bar"} />
-      bar: {props.label}, {props.effect ? "√ to" : "0 to"} {compact(props.max)}
+    <span title={both ? "Negative bars start at the right" : undefined}>
+      <i class={both ? "aw-key-bar aw-signed" : props.effect ? "aw-key-bar aw-effect" : "aw-key-bar"} />
+      bar: {props.label}, {props.effect ? "√ to" : "0 to"} {both && "±"}
+      {compact(props.max)}
       {props.unit && ` ${props.unit}`}
     </span>
   );
 }
 
-export function MarkLegend({ approximate, effect }: { approximate: boolean; effect: boolean }) {
+/** `bars`: an approximate score is a thin bar, not a small square. */
+export function MarkLegend({ approximate, bars }: { approximate: boolean; bars: boolean }) {
   return (
     <>
       <span>
@@ -85,13 +88,13 @@ export function MarkLegend({ approximate, effect }: { approximate: boolean; effe
         <Off text="" />
         ablated
       </span>
+      <span class="aw-t3">layers →, heads ↓</span>
       {approximate && (
         <span>
-          <i class={effect ? "aw-key-approximate aw-effect" : "aw-key-approximate"} />
+          <i class={`${bars ? "aw-key-thin" : "aw-key-approximate"} aw-effect`} />
           approximate
         </span>
       )}
-      <span class="aw-t3">layers →, heads ↓</span>
     </>
   );
 }

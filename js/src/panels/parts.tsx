@@ -42,6 +42,8 @@ interface Choice<T extends string> {
   text: string;
   title?: string;
   disabled?: boolean;
+  /** Options of one group follow one another. */
+  group?: string;
 }
 
 export function Segmented<T extends string>(props: {
@@ -88,13 +90,31 @@ export function Select(props: {
           {props.value || "–"}
         </option>
       )}
-      {props.options.map(({ value, text, title, disabled }) => (
-        <option key={value} value={value} title={title} disabled={disabled}>
-          {text}
-        </option>
-      ))}
+      {grouped(props.options).map(([group, options]) => {
+        const list = options.map(({ value, text, title, disabled }) => (
+          <option key={value} value={value} title={title} disabled={disabled}>
+            {text}
+          </option>
+        ));
+        return group ? (
+          <optgroup key={group} label={group}>
+            {list}
+          </optgroup>
+        ) : (
+          list
+        );
+      })}
     </select>
   );
+}
+
+function grouped(options: Choice<string>[]): [string, Choice<string>[]][] {
+  const groups = new Map<string, Choice<string>[]>();
+  for (const option of options) {
+    const group = option.group ?? "";
+    groups.set(group, [...(groups.get(group) ?? []), option]);
+  }
+  return [...groups];
 }
 
 export function Quiet(props: {

@@ -2,14 +2,13 @@
 
 import type { RefObject } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Spot } from "../keys";
 
 export interface TooltipAt {
-  spot: Spot;
-  target: HTMLElement;
+  /** What it points at: an element, or a place on a canvas. */
+  target: Pick<Element, "getBoundingClientRect">;
 }
 
-/** `lines`: a name, facts, and what can be done. The same is in the cell's accessible name, so this one is hidden. */
+/** `lines`: a name, facts, and what can be done. The same is in the target's accessible name, so this one is hidden. */
 export function Tooltip(props: { at: TooltipAt | null; box: RefObject<HTMLElement | null>; lines: string[] }) {
   const tip = useRef<HTMLDivElement>(null);
   const { at, box } = props;
@@ -17,10 +16,10 @@ export function Tooltip(props: { at: TooltipAt | null; box: RefObject<HTMLElemen
     const element = tip.current;
     if (!element || !at || !box.current) return;
     const frame = box.current.getBoundingClientRect();
-    const cell = at.target.getBoundingClientRect();
-    const left = Math.min(cell.left - frame.left + 4, frame.width - element.offsetWidth);
+    const target = at.target.getBoundingClientRect();
+    const left = Math.min(target.left - frame.left + 4, frame.width - element.offsetWidth);
     element.style.left = `${Math.max(0, left)}px`;
-    element.style.top = `${cell.bottom - frame.top + 10}px`;
+    element.style.top = `${target.bottom - frame.top + 10}px`;
   });
   if (!at || props.lines.length === 0) return null;
   const [name, facts, todo] = props.lines;

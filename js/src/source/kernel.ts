@@ -18,12 +18,15 @@ interface Reply {
   result?: unknown;
   error?: { message?: string; kind?: OpError["kind"]; detail?: string };
   progress?: [number, number, string];
+  /** With `progress`: as `result`, with what is there so far. */
+  partial?: unknown;
 }
 
 interface Waiting {
   resolve(result: never): void;
   reject(error: OpError): void;
   onProgress: AskOptions["onProgress"];
+  onPartial: ((partial: never) => void) | undefined;
   release(): void;
 }
 
@@ -41,8 +44,12 @@ export class KernelSource implements Source {
     channel.on("msg:custom", this.#receive);
   }
 
-  ask<K extends Op>(op: K, args: Ops[K]["args"], options: AskOptions = {}): Promise<Ops[K]["result"]> {
-    const { signal, onProgress } = options;
+  ask<K extends Op>(
+    op: K,
+    args: Ops[K]["args"],
+    options: AskOptions<Ops[K]["result"]> = {},
+  ): Promise<Ops[K]["result"]> {
+    const { signal, onProgress, onPartial } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = `${this.#prefix}-${++this.#count}`;
     return new Promise((resolve, reject) => {
@@ -55,6 +62,7 @@ export class KernelSource implements Source {
         resolve,
         reject,
         onProgress,
+        onPartial,
         release: () => signal?.removeEventListener("abort", abort),
       });
       try {
@@ -84,7 +92,14 @@ export class KernelSource implements Source {
     // Another view's, cancelled here, or not a reply at all.
     if (!message || typeof message.id !== "string" || !this.#waiting.has(message.id)) return;
     if (message.progress) {
-      this.#waiting.get(message.id)?.onProgress?.(...message.progress);
+      const asker = this.#waiting.get(message.id)!;
+      asker.onProgress?.(...message.progress);
+      if (message.partial === undefined || !asker.onPartial) return;
+      try {
+        asker.onPartial(revive(message.partial, buffers) as never);
+      } catch {
+        // The answer itself follows, and if that cannot be read either it says so.
+      }
       return;
     }
     if (message.ok === undefined) return;

@@ -26,6 +26,7 @@ export interface Facts {
   selftest: { passed: boolean; notes: string[] };
   modes: ModeFact[];
   scores: ScoreFact[];
+  metrics: MetricFact[];
 }
 export interface ModeFact {
   name: string; // the trait's value: "first_token"
@@ -35,12 +36,23 @@ export interface ModeFact {
   params: ("scale" | "threshold" | "seed" | "reference")[];
   refused: string | null; // the reason, where the mode does not reach this model
 }
+/** effect: what a head does to the answer, orange and purple; statistic, kind: where it looks and how much it writes, grey. */
+export type ScoreKind = "effect" | "statistic" | "kind";
 export interface ScoreFact {
   name: string; // the trait's value: "output_norm"
   label: string; // "output norm"
   unit: string; // "nats", "" ...
   signed: boolean;
-  kind: "effect" | "statistic"; // effect: orange/purple; statistic of the clean run: grey ink
+  kind: ScoreKind;
+  exact: boolean; // false for a method that estimates what could be measured
+  metrics: string[]; // those it can answer, the default first; empty where it asks nothing of the answer
+  modes: boolean; // whether the mode of ablation changes it
+  refused: string | null; // the reason, where this model has no such score
+}
+export interface MetricFact {
+  name: string; // the trait's value: "logit_diff"
+  label: string; // "logit difference"
+  refused: string | null;
 }
 
 /** A numeric array that came as a buffer: C order, shape [layer, head, query, key] and the like. */
@@ -98,15 +110,63 @@ export interface Patterns {
   /** same shape, current minus clean; null when nothing is ablated */
   change: Tensor | null;
 }
+/** One number per head. Partial while it is being measured: the estimate first, then more and more exact values. */
 export interface Scores {
-  name: string;
-  label: string;
+  method: string; // the trait `score`
+  label: string; // "drop in logit( Mary) − logit( John)"
+  formula: string;
+  describe: string; // one line: what, how, where, on which weights
   unit: string;
-  method: string; // "‖z W_O‖ at the last token, clean run"
-  exact: boolean;
+  exact: boolean; // every defined value is measured
   signed: boolean;
+  kind: ScoreKind;
+  metric: string | null;
+  target: string | null;
+  against: string | null;
+  position: number | null;
+  mode: string | null;
+  conditional: Head[]; // heads that were off already in the run these are measured from
   /** float32 [layer, head]; NaN here, and only in a Tensor, is "undefined": drawn as a 2 px dot. */
   values: Tensor;
+  /** uint8 [layer, head]: 0 undefined, 1 an estimate, 2 as exact as the method is. */
+  known: Tensor;
+  /** The approximation, kept beside the exact values; correlations over the heads that have both, null until all have. */
+  estimate: { values: Tensor; formula: string; pearson: number | null; spearman: number | null } | null;
+  seconds: number; // the sweep so far
+  remaining: number | null; // what measuring the rest would take, where it was not done
+}
+
+/** What stands out in this run, each sentence with its number and its method. */
+export interface Overview {
+  sentences: Sentence[];
+  note: string;
+}
+export interface Sentence {
+  text: string;
+  value: number | null;
+  unit: string;
+  method: string;
+  heads: Head[];
+  query: number | null;
+  key: number | null;
+  kind: string;
+}
+
+/** Heads that look where a known kind of head looks. */
+export interface Kinds {
+  kinds: Kind[];
+  setting: string; // what they were measured on
+  note: string;
+}
+export interface Kind {
+  name: string;
+  label: string;
+  formula: string;
+  threshold: number;
+  chance: number | null;
+  found: { head: Head; score: number; low: number | null; high: number | null }[]; // at or over the threshold, highest first
+  dynamic: { mean_sd: number | null; variance: number | null }; // thresholds taken from the heads themselves
+  values: Tensor; // float32 [layer, head]
 }
 
 /** op -> its arguments and its result. Every op may reject with an `OpError`. */
@@ -124,7 +184,28 @@ export interface Ops {
   whole_prompt: { args: { run_key: string; ablation: Ablation }; result: WholePrompt };
   thumbnails: { args: { run_key: string }; result: Thumbnails };
   patterns: { args: { run_key: string; ablation: Ablation; heads: Head[] }; result: Patterns };
-  scores: { args: { run_key: string; name: string }; result: Scores };
+  scores: {
+    args: {
+      run_key: string;
+      method: string;
+      metric: string | null;
+      target: string;
+      against: string;
+      position: number;
+      /** How a head is ablated; its heads are those that are off already, where `conditional`. */
+      ablation: Ablation;
+      conditional: boolean;
+      /** Seconds the measuring may take; null: as long as it takes. */
+      patience: number | null;
+    };
+    result: Scores;
+  };
+  overview: {
+    args: { run_key: string; ablation: Ablation; position: number; target: string; against: string };
+    result: Overview;
+  };
+  /** `own`: on this prompt's own repeats, else on generated ones. */
+  kinds: { args: { run_key: string; own: boolean }; result: Kinds };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
 }
@@ -143,9 +224,11 @@ export class OpError extends Error {
 
 /** Where panels get what they show: the kernel, or what an exported page recorded. */
 export interface Source {
-  ask<K extends Op>(op: K, args: Ops[K]["args"], options?: AskOptions): Promise<Ops[K]["result"]>;
+  ask<K extends Op>(op: K, args: Ops[K]["args"], options?: AskOptions<Ops[K]["result"]>): Promise<Ops[K]["result"]>;
 }
-export interface AskOptions {
+export interface AskOptions<R = unknown> {
   signal?: AbortSignal; // aborting sends `cancel` and rejects with kind "cancelled"
   onProgress?: (done: number, total: number, text: string) => void;
+  /** What is there so far; the answer still comes. */
+  onPartial?: (partial: R) => void;
 }

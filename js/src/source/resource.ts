@@ -1,12 +1,14 @@
 // A question that follows what the user chose: asked again when its arguments change, the latest answer wins,
-// and the last good answer stays until a new one is there.
+// and the last good answer stays until something of a new one is there.
 
-import { effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
+import { batch, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import { type AskOptions, OpError } from "./ops";
 
 export interface Resource<T> {
   value: ReadonlySignal<T | null>;
   pending: ReadonlySignal<boolean>;
+  /** `value` answers the present question, wholly or as far as it has come; not an older one. */
+  current: ReadonlySignal<boolean>;
   /** Pending for over 150 ms: time to say so. */
   slow: ReadonlySignal<boolean>;
   error: ReadonlySignal<OpError | null>;
@@ -36,6 +38,7 @@ export function resource<A, T>(
 ): OwnedResource<T> {
   const value = signal<T | null>(null);
   const pending = signal(false);
+  const current = signal(false);
   const slow = signal(false);
   const error = signal<OpError | null>(null);
   const progress = signal<Progress | null>(null);
@@ -51,12 +54,19 @@ export function resource<A, T>(
     progress.value = null;
   };
 
+  const hold = (answer: T | null) =>
+    batch(() => {
+      value.value = answer;
+      current.value = answer !== null;
+    });
+
   const start = async (args: A) => {
     running?.abort();
     rest();
     const mine = new AbortController();
     running = mine;
     pending.value = true;
+    current.value = false;
     error.value = null;
     timer = setTimeout(() => {
       slow.value = true;
@@ -68,8 +78,12 @@ export function resource<A, T>(
         onProgress: (done, total, text) => {
           if (latest()) progress.value = { done, total, text };
         },
+        onPartial: (some) => {
+          // A source answers in parts as it answers in whole.
+          if (latest()) hold(some as T);
+        },
       });
-      if (latest()) value.value = answer;
+      if (latest()) hold(answer);
     } catch (reason) {
       if (latest()) error.value = reason instanceof OpError ? reason : new OpError(String(reason));
     } finally {
@@ -89,7 +103,7 @@ export function resource<A, T>(
       }
       running?.abort();
       rest();
-      value.value = null;
+      hold(null);
       error.value = null;
     });
   });
@@ -106,6 +120,7 @@ export function resource<A, T>(
   return {
     value,
     pending,
+    current,
     slow,
     error,
     progress,

@@ -1,0 +1,118 @@
+// How the ranked list is sorted and which heads are in it.
+
+import { asTsv, type Filter, isFiltering, NO_FILTER, type Sort } from "../rank";
+import type { Store } from "../store";
+import { Quiet, Select } from "./parts";
+
+const SORTS: { value: Sort; text: string; title: string }[] = [
+  { value: "size", text: "size", title: "largest absolute score first" },
+  { value: "score", text: "score", title: "largest first, negative last" },
+  { value: "layer", text: "layer", title: "as in the model" },
+  { value: "difference", text: "exact − approx", title: "where the approximation is most wrong" },
+];
+
+export function RankingTools({ store, both }: { store: Store; both: boolean }) {
+  const { ranking, state } = store;
+  const filter = ranking.filter.value;
+  const set = (patch: Partial<Filter>) => {
+    ranking.filter.value = { ...ranking.filter.peek(), ...patch };
+  };
+  const last = state.n_layers.value - 1;
+  const layer = (name: "from" | "to") => (
+    <input
+      type="number"
+      class="aw-input aw-layer"
+      aria-label={name === "from" ? "First layer" : "Last layer"}
+      min={0}
+      max={last}
+      step={1}
+      value={name === "from" ? filter.from : Math.min(filter.to, last)}
+      onChange={(event) => {
+        const value = event.currentTarget.valueAsNumber;
+        if (!Number.isFinite(value)) event.currentTarget.value = String(name === "from" ? 0 : last);
+        const whole = Number.isFinite(value)
+          ? Math.max(0, Math.min(last, Math.round(value)))
+          : name === "from"
+            ? 0
+            : last;
+        // The last layer means "to the end", also of a model with more of them.
+        set({ [name]: name === "to" && whole >= last ? NO_FILTER.to : whole });
+      }}
+    />
+  );
+  return (
+    <div class="aw-row aw-ranktools">
+      <span class="aw-s aw-t2">
+        sort by{" "}
+        <Select
+          label="Sort by"
+          value={ranking.sort.value}
+          options={SORTS.filter(({ value }) => both || value !== "difference")}
+          onPick={(sort) => {
+            ranking.sort.value = sort as Sort;
+          }}
+        />
+      </span>
+      <span class="aw-s aw-t2">
+        heads{" "}
+        <Select
+          label="Which heads"
+          value={filter.only}
+          options={[
+            { value: "all", text: "all" },
+            { value: "selected", text: "selected" },
+            { value: "ablated", text: "ablated" },
+          ]}
+          onPick={(only) => set({ only: only as Filter["only"] })}
+        />
+      </span>
+      <label class="aw-s aw-t2">
+        at least{" "}
+        <input
+          type="text"
+          inputMode="decimal"
+          class="aw-input aw-least"
+          placeholder="any size"
+          value={filter.least > 0 ? String(filter.least) : ""}
+          onChange={(event) => {
+            const value = Number.parseFloat(event.currentTarget.value.replace(",", "."));
+            set({ least: value > 0 ? value : 0 });
+            if (!(value > 0)) event.currentTarget.value = "";
+          }}
+        />
+      </label>
+      <span class="aw-s aw-t2">
+        layers {layer("from")} to {layer("to")}
+      </span>
+      {isFiltering(filter) && (
+        <Quiet
+          onClick={() => {
+            ranking.filter.value = NO_FILTER;
+          }}
+        >
+          Show all
+        </Quiet>
+      )}
+    </div>
+  );
+}
+
+/** The list as it is sorted and filtered, as tab-separated text. True when the clipboard has taken it. */
+export async function copyList(store: Store): Promise<boolean> {
+  const text = asTsv(store.ranking.listed.peek());
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Without a secure origin there is no clipboard but the old one.
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    area.style.opacity = "0";
+    document.body.append(area);
+    area.select();
+    const taken = document.execCommand?.("copy") ?? false;
+    area.remove();
+    return taken;
+  }
+}

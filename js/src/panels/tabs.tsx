@@ -1,0 +1,69 @@
+// The section under the maps: one question at a time, behind a bar of tabs. A closed tab asks nothing.
+
+import type { FunctionComponent } from "preact";
+import { useId, useRef } from "preact/hooks";
+import { stepTo } from "../keys";
+import type { State } from "../state.gen";
+import type { Store } from "../store";
+import { KindsPanel } from "./kinds";
+import { OverviewPanel } from "./overview";
+import { RankingPanel } from "./ranking";
+
+interface Tab {
+  name: Exclude<State["tab"], "">;
+  label: string;
+  Panel: FunctionComponent<{ store: Store }>;
+}
+
+/** In the order of the bar. A new tab is one line here, its name in `TABS` of state.py, and its resource in store.ts. */
+export const TABS: Tab[] = [
+  { name: "overview", label: "What stands out", Panel: OverviewPanel },
+  { name: "ranking", label: "Which heads matter", Panel: RankingPanel },
+  { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
+];
+
+export function Tabs({ store }: { store: Store }) {
+  const id = useId();
+  const bar = useRef<HTMLDivElement>(null);
+  const open = store.state.tab.value;
+  const at = TABS.findIndex(({ name }) => name === open);
+  const shown = TABS[at];
+
+  // Arrows only move the focus: opening a tab may start seconds of work.
+  const move = (event: KeyboardEvent, from: number) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = /^Arrow(Up|Down)$/.test(event.key) ? null : stepTo(event.key, from, TABS.length);
+    if (to === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    (bar.current?.children[to] as HTMLElement | undefined)?.focus();
+  };
+
+  return (
+    <section class="aw-tabs" aria-label="Findings">
+      <div class="aw-tabbar" role="tablist" aria-label="Findings" ref={bar}>
+        {TABS.map(({ name, label }, i) => (
+          <button
+            key={name}
+            id={`${id}-${name}`}
+            type="button"
+            role="tab"
+            aria-selected={i === at}
+            aria-controls={i === at ? `${id}-panel` : undefined}
+            tabIndex={i === Math.max(0, at) ? 0 : -1}
+            title={i === at ? "Click again to close" : undefined}
+            onClick={() => store.set({ tab: i === at ? "" : name })}
+            onKeyDown={(event) => move(event, i)}
+          >
+            {label}
+          </button>
+        ))}
+      </div>
+      {shown && (
+        <div key={open} id={`${id}-panel`} class="aw-tabpanel" role="tabpanel" aria-labelledby={`${id}-${open}`}>
+          <shown.Panel store={store} />
+        </div>
+      )}
+    </section>
+  );
+}

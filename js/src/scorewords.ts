@@ -1,0 +1,78 @@
+// What a score is, in words: for subtitles, legends and tooltips.
+
+import { compact, count, headName } from "./labels";
+import type { Entry } from "./rank";
+import type { Facts, Head, Scores } from "./source/ops";
+
+/** "last token", "position 3"; empty where a score is not about one position. */
+export function whereRead(scores: Pick<Scores, "position">, tokens: number): string {
+  if (scores.position === null) return "";
+  return scores.position === tokens - 1 ? "last token" : `position ${scores.position}`;
+}
+
+/** "KL at last token": the number that the colours stand for. */
+export function quantity(scores: Scores, tokens: number): string {
+  const where = scores.kind === "effect" ? whereRead(scores, tokens) : "";
+  return where ? `${scores.label} at ${where}` : scores.label;
+}
+
+/** What the two colours mean, where there are two. */
+export function signWords(scores: Pick<Scores, "signed" | "kind" | "metric" | "method">): string {
+  if (scores.kind !== "effect" || !scores.signed) return "";
+  // Changes, not drops: up is neither help nor harm.
+  if (scores.metric === "entropy") return "orange: less certain without it, purple: more certain";
+  if (scores.metric === "perplexity") return "orange: worse without it, purple: better";
+  if (scores.method === "direct_logit") return "orange writes for the target, purple against it";
+  return "orange helped, purple hurt";
+}
+
+/** "single heads, zero ablation, last token; orange helped, purple hurt". */
+export function subtitle(scores: Scores, facts: Facts, tokens: number): string {
+  if (scores.kind !== "effect") return `${scores.label}: ${scores.formula}`;
+  const mode = facts.modes.find(({ name }) => name === scores.mode);
+  const how = scores.method === "ablation" ? "" : facts.scores.find(({ name }) => name === scores.method)?.label;
+  const said = [
+    how,
+    "single heads",
+    mode && `${mode.label} ablation`,
+    scores.conditional.length > 0 && `with ${nameSome(scores.conditional)} ablated already`,
+    whereRead(scores, tokens),
+  ];
+  return [said.filter(Boolean).join(", "), signWords(scores)].filter(Boolean).join("; ");
+}
+
+/** The first few heads by name, and how many more. */
+export function nameSome(heads: readonly Head[], most = 5): string {
+  const names = heads.slice(0, most).map(headName);
+  const more = heads.length - names.length;
+  if (more > 0) return `${names.join(", ")} and ${more} more`;
+  return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
+}
+
+/** "3.04 nats, exact, estimated 2.60": one head's score, to be read aloud. */
+export function spoken(entry: Entry | undefined, scores: Scores): string {
+  if (!entry || Number.isNaN(entry.value)) return "undefined";
+  const unit = scores.unit && ` ${scores.unit}`;
+  if (Number.isNaN(entry.exact)) return `${compact(entry.value)}${unit}, approximate`;
+  const guess = Number.isNaN(entry.approximate) ? "" : `, estimated ${compact(entry.approximate)}`;
+  return `${compact(entry.exact)}${unit}, exact${guess}`;
+}
+
+/** "3.04 exact · ≈ 2.60"; a statistic is only its number. */
+export function written(entry: Entry | undefined, scores: Scores): string {
+  if (!entry || Number.isNaN(entry.value)) return "undefined";
+  const unit = scores.unit && ` ${scores.unit}`;
+  if (scores.kind !== "effect") return `${compact(entry.value)}${unit}`;
+  const exact = Number.isNaN(entry.exact) ? "" : `${compact(entry.exact)}${unit} exact`;
+  const guess = Number.isNaN(entry.approximate) ? "" : `≈ ${compact(entry.approximate)}${exact ? "" : unit}`;
+  return [exact, guess].filter(Boolean).join(" · ");
+}
+
+/** "2.4 s", "4 min": no more figures than a reader can use. */
+export function duration(seconds: number): string {
+  if (seconds < 0.095) return "under 0.1 s";
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 99.5) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : count(Math.round(minutes / 60), "hour");
+}
