@@ -27,19 +27,19 @@ def attribution(asked: Asked) -> Found:
     """`(z* − z) · ∂effect/∂z`, summed over positions and d_head: the effect of replacing `z` by `z*`, to first order (Nanda, 2022).
 
     `z*` is what the ablation asked for makes of z; where it acts on the pattern, `z* − z = (A* − A) v`. KL has no gradient where it
-    is measured from, so it is taken to second order, see `_SecondOrder`. One forward and one backward for all heads, as many backwards as
+    is measured from, so it is worked out from the logits' own gradients, see `_Divergence`. One forward and one backward for all heads, as many backwards as
     `top_tokens` (in one batch) for KL.
     """
-    second = _SecondOrder(asked) if asked.measure.metric.name == "kl" else None
-    numbers = asked.measure.effect if second is None else second.numbers
+    kl = _Divergence(asked) if asked.measure.metric.name == "kl" else None
+    numbers = asked.measure.effect if kl is None else kl.numbers
 
     def estimate(at: Gradient, heads: list[Head]) -> Tensor:
         slopes = torch.einsum("qhd,nqhd->nh", wide(_change(asked, at, heads)), wide(at.slope))
-        return slopes[0] if second is None else second.of(slopes)
+        return slopes[0] if kl is None else kl.of(slopes)
 
     (edit,) = asked.ablate(asked.heads[:1]).edits(asked.run.clean) if asked.heads else (None,)
     patterns = edit is not None and edit.site == "pattern"
-    return Found(each_layer(asked, numbers, estimate, patterns=patterns), formula=None if second is None else second.formula)
+    return Found(each_layer(asked, numbers, estimate, patterns=patterns), formula=None if kl is None else kl.formula)
 
 
 def gradient(asked: Asked) -> Found:
@@ -101,11 +101,14 @@ def _change(asked: Asked, at: Gradient, heads: list[Head]) -> Tensor:
     return torch.einsum("hqk,khd->qhd", float32(change), float32(at.values))
 
 
-class _SecondOrder:
-    """KL to second order. With `s_y = (z* − z) · ∂log p(y)/∂z`, `KL(p ‖ p*) ≈ ½ Σ_y p(y) s_y²`, since its Hessian is Fisher's information.
+class _Divergence:
+    """KL, which has no gradient where it is measured from: the logits are taken to first order, and the KL of that is worked out.
 
-    The sum goes over the `top_tokens` most probable tokens, and over all others taken as one: `Σ_y p(y) ∂log p(y) = 0`, so their gradient
-    is known from those of the first, and costs nothing.
+    With `s_y = (z* − z) · ∂log p(y)/∂z`, `p*` is estimated as `softmax(log p + s)`. Since `Σ_y p(y) s_y = 0`, `KL(p ‖ p*)` is then
+    `log Σ_y p(y) exp(s_y)`: `½ Σ_y p(y) s_y²` to second order, and exact where the logits are linear in z.
+
+    The sum goes over the `top_tokens` most probable tokens, and over all others taken as one: `P s = −Σ_top p(y) s_y`, P their
+    probability, so they cost nothing. What is told apart less differs less, so that this falls short of the whole sum, not beyond it.
     """
 
     def __init__(self, asked: Asked):
@@ -114,11 +117,11 @@ class _SecondOrder:
         log_probs = metrics.log_probabilities(self.measure.row(self.measure.before))
         if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
             raise AttnWidgetError(f"top_tokens must be a whole number from 1 to {len(log_probs)}, not {wanted!r}.")
-        log_p, self.tokens = log_probs.topk(min(int(wanted), len(log_probs)))
-        self.p = log_p.exp()
-        self.rest = max(0.0, 1 - self.p.sum().item()) if len(self.p) < len(log_probs) else 0.0
-        # Less than that is noise: the gradient of the rest is divided by it.
-        self.least = torch.finfo(asked.run.model.dtype).eps
+        self.log_p, self.tokens = log_probs.topk(min(int(wanted), len(log_probs)))
+        rest = max(0.0, 1 - self.log_p.exp().sum().item()) if len(self.tokens) < len(log_probs) else 0.0
+        self.share = 1 - rest
+        # What has less is noise: its gradient is a difference divided by it.
+        self.rest = rest if rest > torch.finfo(asked.run.model.dtype).eps else 0.0
 
     def numbers(self, logits: Tensor) -> Tensor:
         """The log-probabilities of these tokens, [token]."""
@@ -126,18 +129,21 @@ class _SecondOrder:
 
     def of(self, slopes: Tensor) -> Tensor:
         """[head] from `s`, [token, head]."""
-        p = self.p[:, None].to(slopes.device)
-        total = (p * slopes**2).sum(0)
-        if self.rest > self.least:
-            total = total + (p * slopes).sum(0) ** 2 / self.rest
-        return total / 2
+        log_p, s = self.log_p[:, None].to(slopes.device), slopes
+        if self.rest > 0:
+            others = -(log_p.exp() * s).sum(0, keepdim=True) / self.rest
+            log_p, s = torch.cat([log_p, torch.full_like(log_p[:1], math.log(self.rest))]), torch.cat([s, others])
+        # Less their mean: it is 0 but for rounding and for what was left out as noise.
+        s = s - (log_p.exp() * s).sum(0) / log_p.exp().sum(0)
+        return (log_p - log_p.logsumexp(0) + s).logsumexp(0).clamp_min(0)
 
     @property
     def formula(self) -> str:
-        n, share = len(self.tokens), 1 - self.rest
-        sums = "½ Σ p(y) ((z* − z) · ∂log p(y)/∂z)², second order"
-        if n == 1:
-            return f"{sums}, the most probable token ({share:.1%} of the probability) and the others as one"
-        if self.rest == 0:
-            return f"{sums}, all {n} tokens"
-        return f"{sums}, the {n} most probable tokens ({share:.1%} of the probability) and the others as one"
+        n = len(self.tokens)
+        if self.share == 1:
+            some = f"all {n} tokens"
+        elif n == 1:
+            some = f"the most probable token ({self.share:.1%}) and the others as one"
+        else:
+            some = f"the {n} most probable tokens ({self.share:.1%}) and the others as one"
+        return f"KL(p ‖ softmax(log p + s)), s = (z* − z) · ∂log p/∂z, second order; {some}"

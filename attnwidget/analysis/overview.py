@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from ..errors import AttnWidgetError
+from ..errors import AttnWidgetError, PositionError, TokenError
 from ..run import Run
 from .headscores import HeadScores
 from .method import Progress
@@ -70,10 +70,11 @@ def overview(
     """
     reading = Reading(run, position, target, against, progress or (lambda done, total, text: None), scores or {})
     sentences: list[Sentence] = []
-
     for about, part in PARTS.items():
         try:
             sentences += part(reading)
+        except (TokenError, PositionError):  # what was asked is wrong, not the model
+            raise
         except AttnWidgetError as reason:
             reading.left_out.setdefault(str(reason), []).append(about)
     notes = [_relative_to(run), *(f"Left out, {listed(parts)}: {reason}" for reason, parts in reading.left_out.items())]

@@ -1,6 +1,6 @@
 """One worker per model: requests run in its thread one after another, the urgent ones first, and can be cancelled.
 
-A long job calls `job.chunk(done, total)` between its chunks: there it reports progress, ends if it was cancelled, and lets urgent
+A long job calls `job.chunk(done, total)` between its chunks: there it reports progress, ends if it was cancelled, and lets more urgent
 jobs overtake it. Inside a chunk the engine asks `job.check` before each block. Nothing a job raises is lost: it is handed to `failed`.
 """
 
@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..engine import Engine
@@ -22,9 +23,14 @@ PROGRESS_INTERVAL = 0.05  # seconds: hosts drop messages that come much faster
 PAINT = 0.05  # seconds: after an urgent answer the processor is the page's, which is about to paint it
 _IDLE = 30.0  # seconds after which an idle worker's thread ends; the next job starts another
 
-URGENT, BACKGROUND = 0, 1
+# A gesture's answer; what a panel that is looked at waits for; what may take many seconds. Each overtakes the ones after it.
+URGENT, SOON, BACKGROUND = 0, 1, 2
 
 _log = logging.getLogger(__name__)
+
+
+class Overtaken(Cancelled):
+    """Raised out of a pass that was begun inside `Job.redoable` when a more urgent job came: do the pass again after `Job.chunk`."""
 
 
 @dataclass(eq=False)
@@ -38,27 +44,57 @@ class Job:
     work: Callable[[Job], object]
     done: Callable[[object], None]
     failed: Callable[[BaseException], None]
-    progress: Callable[[int, int, str], None] = lambda done, total, text: None
+    progress: Callable[[int, int, str, object], None] = lambda done, total, text, partial: None
     priority: int = URGENT
     cancelled: bool = False
     _worker: Worker | None = None
     _last: float = field(default=0.0)
+    _unsaid: tuple[int, int, str, object] | None = None
+    _redoable: bool = False
 
     def check(self) -> None:
-        """Raises `Cancelled` once the job has been cancelled."""
+        """Before each block: raises `Cancelled` once the job has been cancelled, and `Overtaken` where that was agreed to."""
+        self._go_on()
+        if self._redoable and self._worker is not None and self._worker.waits(self.priority):
+            raise Overtaken
+
+    @contextmanager
+    def redoable(self) -> Iterator[None]:
+        """Inside, a more urgent job ends the pass with `Overtaken` at the next block, for passes that cost little to do again."""
+        self._redoable = True
+        try:
+            yield
+        finally:
+            self._redoable = False
+
+    def chunk(self, done: int, total: int, text: str = "", partial: object = None) -> None:
+        """Between two chunks: progress, cancellation, and more urgent jobs first.
+
+        `partial` is the result as far as it has come. One that comes too soon after the last is said with the next, or before the end.
+        """
+        self._go_on()
+        if partial is None and self._unsaid is not None:
+            partial = self._unsaid[3]
+        self._unsaid = (done, total, text, partial)
+        if time.monotonic() - self._last >= PROGRESS_INTERVAL or done == total:
+            self._say()
+        if self._worker is not None:
+            self._worker.overtake(self.priority)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self.cancelled:
             raise Cancelled
 
-    def chunk(self, done: int, total: int, text: str = "") -> None:
-        """Between two chunks: progress, cancellation, and urgent jobs first."""
-        self.check()
-        now = time.monotonic()
-        if now - self._last >= PROGRESS_INTERVAL or done == total:
-            self._last = now
-            self.progress(done, total, text)
-        if self.priority > URGENT and self._worker is not None:
-            self._worker.run_urgent()
-        self.check()
+    def say_rest(self) -> None:
+        """Before the end: a partial result that came too soon after the last to be said then."""
+        if self._unsaid is not None and self._unsaid[3] is not None:
+            self._say()
+
+    def _say(self) -> None:
+        said, self._unsaid = self._unsaid, None
+        self._last = time.monotonic()
+        self.progress(*said)
 
 
 class Worker:
@@ -105,10 +141,22 @@ class Worker:
         with self._changed:
             return self._changed.wait_for(lambda: not any(job.owner == owner for job in self._jobs()), timeout)
 
-    def run_urgent(self) -> None:
-        """Runs the urgent jobs that wait, here and now. Called between the chunks of a long job."""
-        while (job := self._next(lambda job: job.priority == URGENT)) is not None:
-            self._run(job)
+    def waits(self, priority: int) -> bool:
+        """Whether a job more urgent than `priority` is queued."""
+        with self._changed:
+            return bool(self._queue) and self._queue[0][0] < priority
+
+    def overtake(self, priority: int) -> None:
+        """Runs what waits and is more urgent than `priority`, here and now. Called between the chunks of a long job."""
+        while True:
+            if (job := self._next(lambda waiting: waiting.priority < priority)) is not None:
+                self._run(job)
+                continue
+            with self._changed:
+                left = self._painted - time.monotonic()
+                if left <= 0 or priority == URGENT:
+                    return
+                self._changed.wait(left)
 
     def _jobs(self) -> list[Job]:
         return [*self._running, *(job for _, _, job in self._queue)]
@@ -138,6 +186,7 @@ class Worker:
                 job.check()
                 result = job.work(job)
                 job.check()
+            job.say_rest()
             job.done(result)
         except BaseException as error:
             _fail(job, error)
@@ -164,10 +213,11 @@ class Worker:
 
 def _fail(job: Job, error: BaseException) -> None:
     """Says that a job failed. What saying it raises (a closed connection) must not end the worker, on which all widgets wait."""
-    try:
-        job.failed(error)
-    except Exception:
-        _log.exception("the failure of job %s could not be reported", job.id)
+    for say in (job.say_rest, lambda: job.failed(error)):
+        try:
+            say()
+        except Exception:
+            _log.exception("the failure of job %s could not be reported", job.id)
 
 
 _workers: weakref.WeakKeyDictionary[Engine, Worker] = weakref.WeakKeyDictionary()

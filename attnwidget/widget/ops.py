@@ -1,6 +1,6 @@
 """What the front end can ask, one function per request. The TypeScript side of this contract is js/src/source/ops.ts.
 
-Arguments come from a browser and are not trusted: whatever is wrong with them ends in one error reply, never in the model.
+Arguments come from a browser and are not trusted: whatever is wrong with them (`arguments.py`) ends in one error reply, never in the model.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ablation import MODES
-from ..analysis import STATISTICS, head_statistic, outcome, whole_prompt
-from ..errors import AttnWidgetError
+from ..analysis import outcome, whole_prompt
+from ..analysis.overview import overview
 from ..heads import parse_heads
-from ..model import Model
 from ..run import AblatedRun
-from .jobs import BACKGROUND, URGENT, Job
+from . import arguments, scores
+from .jobs import BACKGROUND, SOON, URGENT, Job
+from .kinds import kinds
+from .question import question
 from .session import Session
 from .wire import Array
 
@@ -37,58 +38,17 @@ class Op:
     priority: int = URGENT
 
 
-def facts(model: Model) -> dict:
-    """What is true of the model whatever the prompt: the trait `facts`."""
-    return {
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": str(model.device),
-        "n_ctx": model.n_ctx,
-        "processing": model.processing,
-        "bos": model.vocabulary.special,
-        "bos_switch": model.vocabulary.bos_id is not None and model.causal,
-        "answer": model.answer,
-        "selftest": {"passed": model.selftest.passed, "notes": list(model.selftest.notes)},
-        "modes": [
-            {
-                "name": mode.name,
-                "label": mode.label,
-                "acts_on": mode.acts_on,
-                "formula": mode.formula,
-                "params": list(mode.params),
-                "refused": model.refuses(mode.name),
-            }
-            for mode in MODES.values()
-        ],
-        "scores": [
-            {"name": name, "label": s.label, "unit": s.unit, "signed": False, "kind": "statistic"} for name, s in STATISTICS.items()
-        ],
-    }
-
-
-def ablated_run(session: Session, ablation: dict) -> AblatedRun:
-    """The run an `Ablation` message means; parameters its mode does not take are left out, as they only wait for another mode."""
-    if not isinstance(ablation, dict):
-        raise AttnWidgetError("ablation must be an object with heads and mode.")
-    mode = _text(ablation, "mode")
-    params = MODES[mode].params if mode in MODES else ()
-    given = {name: ablation.get(name) for name in params}
-    reference = given.pop("reference", None)
-    if reference is not None:
-        given["reference"] = _texts(reference) or None
-        if mode == "resample" and given["reference"]:
-            given["reference"] = given["reference"][-1]
-    positions = [_integer(p) for p in ablation.get("positions") or []]
-    heads = parse_heads(ablation.get("heads") or [], session.model.n_layers, session.model.n_heads)
-    return session.ablated(heads, mode, positions=positions or None, **given)
+def ablated_run(session: Session, ablation: object) -> AblatedRun:
+    """The run that an `Ablation` message means."""
+    how = arguments.ablating(session.model, ablation)
+    return session.ablated(list(how.heads), how.mode, **how.parameters)
 
 
 def _outcome(session: Session, args: dict, job: Job) -> object:
     _current(session, args)
     run = ablated_run(session, args.get("ablation"))
-    position = _integer(args.get("position", -1))
-    k = max(1, min(50, _integer(args.get("k", 10))))
-    at = None if position == -1 else position
-    return outcome(run, at, target=_text(args, "target"), against=_text(args, "against"), k=k)
+    k = max(1, min(50, arguments.integer(args.get("k", 10))))
+    return outcome(run, arguments.position(args), target=arguments.text(args, "target"), against=arguments.text(args, "against"), k=k)
 
 
 def _whole_prompt(session: Session, args: dict, job: Job) -> object:
@@ -129,20 +89,23 @@ def _patterns(session: Session, args: dict, job: Job) -> object:
 
 def _scores(session: Session, args: dict, job: Job) -> object:
     _current(session, args)
-    scores = head_statistic(session.clean, _text(args, "name"), job.chunk)
-    return {
-        "name": scores.name,
-        "label": scores.label,
-        "unit": scores.unit,
-        "method": scores.method,
-        "exact": scores.exact,
-        "signed": scores.signed,
-        "values": Array(scores.values.astype(np.float32)),
-    }
+    return scores.answer(question(session, args), job, arguments.seconds(args, "patience", scores.PATIENCE))
+
+
+def _kinds(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return kinds(session.clean if arguments.switch(args, "own") else session.model, job.chunk)
+
+
+def _overview(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    run = ablated_run(session, args.get("ablation"))
+    about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
+    return overview(run, **about, progress=job.chunk, scores=scores.zeroing(session, args, job))
 
 
 def _token(session: Session, args: dict, job: Job) -> object:
-    model, typed = session.model, _text(args, "text")
+    model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
         return {"id": model.token_id(typed), "token": typed}
     found = model.vocabulary.find(typed)
@@ -157,10 +120,13 @@ OPS: dict[str, Op] = {
     "outcome": Op(_outcome),
     "token": Op(_token),
     "patterns": Op(_patterns),
-    "scores": Op(_scores, BACKGROUND),
-    "thumbnails": Op(_thumbnails, BACKGROUND),
+    "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.
-    "whole_prompt": Op(_whole_prompt, BACKGROUND),
+    "whole_prompt": Op(_whole_prompt, SOON),
+    "kinds": Op(_kinds, SOON),
+    "scores": Op(_scores, BACKGROUND),
+    # After the scores, whose sweep it goes on with.
+    "overview": Op(_overview, BACKGROUND),
 }
 
 
@@ -180,22 +146,3 @@ def _stacked(patterns: list[Tensor], n: int) -> np.ndarray:
 def _current(session: Session, args: dict) -> None:
     if args.get("run_key") != session.key:
         raise Stale
-
-
-def _text(args: dict, name: str) -> str:
-    value = args.get(name, "")
-    if not isinstance(value, str):
-        raise AttnWidgetError(f"{name} must be a text, not {type(value).__name__}.")
-    return value
-
-
-def _texts(value: object) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise AttnWidgetError("reference must be a list of texts.")
-    return [item for item in value if item]
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise AttnWidgetError(f"{value!r} is not a whole number.")
-    return value

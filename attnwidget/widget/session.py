@@ -1,15 +1,29 @@
-"""What a widget has computed: the clean run of its prompt, and the last few ablated runs of it."""
+"""What a widget has computed: the clean run of its prompt, the last few ablated runs of it, and scores of their heads."""
 
 from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
+from ..analysis.headscores import HeadScores
 from ..errors import PromptError
 from ..model import Model
 from ..run import AblatedRun, Run
+from .sweep import Sweep
 
 _KEPT = 8  # ablated runs: a residual stream each; enough for undo, redo and two views
+_KEPT_SCORES = 64  # a number per head each: every metric of a few sweeps, and the statistics
+_KEPT_SWEEPS = 4
+_KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
+
+
+class Finished(NamedTuple):
+    """Scores that are measured to the end, and how long that took."""
+
+    scores: HeadScores
+    seconds: float
 
 
 class Session:
@@ -24,12 +38,15 @@ class Session:
         self._prompt: tuple[str, bool] | None = None
         self._clean: Run | None = None
         self._ablated: OrderedDict[tuple, AblatedRun] = OrderedDict()
+        self._scores: OrderedDict[Hashable, Finished] = OrderedDict()
+        self._sweeps: OrderedDict[Hashable, Sweep] = OrderedDict()
+        self._references: OrderedDict[str, Run] = OrderedDict()
 
     def start(self, prompt: str, prepend_bos: bool) -> str:
         """Takes a new prompt (already checked) and gives its key; the forward is made when first needed."""
         with self._lock:
-            self._prompt, self._clean = (prompt, prepend_bos), None
-            self._ablated.clear()
+            self._prompt = (prompt, prepend_bos)
+            self._forget()
             self.key = f"run-{next(self._keys)}"
             return self.key
 
@@ -40,8 +57,7 @@ class Session:
             if self._prompt is None:
                 raise PromptError("There is no prompt yet: type one and press Run, or set w.prompt.")
             if self._clean is not None and self._clean.outdated:  # trained or folded meanwhile: what was computed is another model's
-                self._clean = None
-                self._ablated.clear()
+                self._forget()
             if self._clean is None:
                 prompt, prepend_bos = self._prompt
                 switchable = self.model.vocabulary.bos_id is not None
@@ -53,15 +69,53 @@ class Session:
         key = (tuple(sorted(map(tuple, heads))), mode, repr(sorted(parameters.items())))
         with self._lock:
             clean = self.clean
-            if key not in self._ablated:
-                self._ablated[key] = clean.ablate(heads, mode, **parameters)
-                while len(self._ablated) > _KEPT:
-                    self._ablated.popitem(last=False)
-            self._ablated.move_to_end(key)
-            return self._ablated[key]
+            return _kept(self._ablated, key, _KEPT, lambda: clean.ablate(heads, mode, **parameters))
+
+    def reference(self, prompt: str) -> Run:
+        """The clean run of a reference prompt, with BOS as this prompt has it."""
+        with self._lock:
+            clean = self.clean
+            run = lambda: self.model.run(prompt, prepend_bos=clean.prepend_bos)  # noqa: E731
+            return _kept(self._references, prompt, _KEPT_REFERENCES, run)
+
+    # -- scores ---------------------------------------------------------------------------------------------------
+
+    def recall(self, run: Run, key: Hashable) -> Finished | None:
+        """Scores that were kept under `key`, of `run` or of the clean run that it is an ablation of."""
+        with self._lock:
+            if run.clean is not self.clean or key not in self._scores:
+                return None
+            self._scores.move_to_end(key)
+            return self._scores[key]
+
+    def keep(self, run: Run, key: Hashable, finished: Finished) -> None:
+        """Keeps finished scores until the prompt or the weights change; those of a run that is gone already are dropped."""
+        with self._lock:
+            if run.clean is self._clean:
+                _kept(self._scores, key, _KEPT_SCORES, lambda: finished)
+
+    def sweep(self, run: Run, key: Hashable, make: Callable[[], Sweep]) -> Sweep:
+        """The sweep under `key`, as far as it has come, or a new one."""
+        with self._lock:
+            return _kept(self._sweeps, key, _KEPT_SWEEPS, make) if run.clean is self.clean else make()
 
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
         with self._lock:
-            self._prompt, self._clean, self.key = None, None, ""
-            self._ablated.clear()
+            self._prompt, self.key = None, ""
+            self._forget()
+
+    def _forget(self) -> None:
+        self._clean = None
+        for kept in (self._ablated, self._scores, self._sweeps, self._references):
+            kept.clear()
+
+
+def _kept(store: OrderedDict, key: Hashable, most: int, make: Callable[[], object]) -> object:
+    """What is in `store` under `key`, made if it is not there; the oldest go beyond `most`."""
+    if key not in store:
+        store[key] = make()
+        while len(store) > most:
+            store.popitem(last=False)
+    store.move_to_end(key)
+    return store[key]

@@ -1,7 +1,7 @@
 """What a person chose, and small facts: the traits every view of the widget shares.
 
-Everything that is *computed* travels as a reply to a request (`ops.py`), never as a trait: traits are saved with the
-notebook, echoed to every view and re-sent by hosts that keep the whole state, so they stay small.
+Everything that is *computed* travels as a reply to a request (`ops.py`), never as a trait (but for `scored`): traits are saved with
+the notebook, echoed to every view and re-sent by hosts that keep the whole state, so they stay small.
 `js/src/state.gen.ts` is generated from this class (`python -m attnwidget.widget.typescript`); a test fails when it is stale.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 import traitlets as t
 
 from ..ablation import MODES
+from ..analysis.measure import METRICS
 from .traits import Choice, Heads
 
-PANELS = ("prompt", "tokens", "grid", "outcome", "attention")
+PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
+TABS = ("overview", "ranking", "kinds")
 
 
 class State(t.HasTraits):
@@ -32,7 +34,10 @@ class State(t.HasTraits):
     attention_kind = Choice(("raw", "change"), "raw").tag(sync=True)
     hide_first = t.Bool(False).tag(sync=True)
     cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
-    score = t.Unicode("previous_token").tag(sync=True)
+    # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, or a kind of head.
+    score = t.Unicode("ablation").tag(sync=True)
+    # Which tab of the bottom section is open; empty when all are closed, so that nothing is computed for them.
+    tab = Choice(("", *TABS), "ranking").tag(sync=True)
 
     # -- chosen: the intervention -------------------------------------------------------------------------------
     ablated = Heads().tag(sync=True)
@@ -50,6 +55,10 @@ class State(t.HasTraits):
     # Token texts, " Mary" with its space. Empty: the model's own first choice, and what overtook it.
     target = t.Unicode("").tag(sync=True)
     against = t.Unicode("").tag(sync=True)
+    # The number that scores of effects are about.
+    metric = Choice(tuple(METRICS), "kl").tag(sync=True)
+    # Whether effects are measured from the run with `ablated` ablated, instead of from the clean one.
+    conditional = t.Bool(False).tag(sync=True)
 
     # -- which panels this view has; `HeadGrid` is this widget with panels=["grid"] ------------------------------
     panels = t.List(t.Enum(PANELS), list(PANELS)).tag(sync=True)
@@ -64,7 +73,10 @@ class State(t.HasTraits):
     n_kv_heads = t.Int(0).tag(sync=True)
     model_name = t.Unicode("").tag(sync=True)
     causal = t.Bool(True).tag(sync=True)
-    # {dtype, device, n_ctx, processing, bos, bos_switch, answer, selftest, modes}: see `Facts` in js/src/source/ops.ts.
+    # {dtype, device, n_ctx, processing, bos, bos_switch, answer, selftest, modes, scores, metrics}: see `Facts` in js/src/source/ops.ts.
     facts = t.Dict().tag(sync=True)
+    # The scores computed last, as `Scores` in js/src/source/ops.ts with plain lists: what a saved notebook shows without a kernel, and
+    # the one computed thing that is a trait, for that reason alone. Empty until there are some.
+    scored = t.Dict().tag(sync=True)
     # One sentence; what a gesture in the browser could not do. Exceptions in handlers show nowhere in a notebook.
     error = t.Unicode("").tag(sync=True)

@@ -13,14 +13,18 @@ from pathlib import Path
 import anywidget
 import traitlets as t
 
-from ..analysis import STATISTICS, HeadScores, Outcome, head_statistic, outcome
+from ..analysis import Outcome, outcome
+from ..analysis.headscores import HeadScores
 from ..engine.interrupt import Cancelled
 from ..errors import AttnWidgetError, ModeError, PositionError, PromptTooLongError
 from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
+from .facts import default_score, facts, refused_metric, refused_score
 from .jobs import Job, worker_of
-from .ops import OPS, Stale, ablated_run, facts
+from .ops import OPS, Stale, ablated_run
+from .painted import saved
+from .question import check_name, exactly, question
 from .session import Session
 from .state import State
 from .traits import refusing
@@ -28,7 +32,7 @@ from .wire import pack
 
 _log = logging.getLogger(__name__)
 _STATIC = Path(str(files("attnwidget"))) / "static"
-_FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts", "error"})
+_FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts", "scored", "error"})
 _ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
 
 
@@ -57,6 +61,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
         self._session = Session(self.model)
         self._worker = worker_of(self.model.engine)
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
+        traits.setdefault("score", default_score(self.model))
         super().__init__(
             model_name=self.model.name,
             n_layers=self.model.n_layers,
@@ -77,7 +82,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
     @property
     def run(self) -> AblatedRun:
         """The prompt as the model now runs it, with `w.ablated` ablated; `w.run.clean` is the run with nothing ablated."""
-        return ablated_run(self._session, {"heads": self.ablated, **{name: getattr(self, name) for name in _ABLATION}})
+        return ablated_run(self._session, self._intervention)
 
     @property
     def prediction(self) -> Outcome:
@@ -87,8 +92,14 @@ class AttentionWidget(State, anywidget.AnyWidget):
 
     @property
     def scores(self) -> HeadScores:
-        """The score the grid is coloured by, `w.score`, for every head of the clean run."""
-        return head_statistic(self._session.clean, self.score)
+        """What the grid is coloured by: `w.score` of every head, under `w.metric`, `w.mode` and so on. What is ablation is measured to
+        the end, from where the picture has come; what is there already costs nothing."""
+        asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
+        return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, **asked}))
+
+    @property
+    def _intervention(self) -> dict:
+        return {"heads": self.ablated, **{name: getattr(self, name) for name in _ABLATION}}
 
     @property
     def busy(self) -> bool:
@@ -156,6 +167,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self.positions = kept
             self.facts = facts(self.model)  # a bridge may have been folded since
             self.run_key = self._session.start(self.prompt, self.prepend_bos)
+            self.scored = {}  # they were another prompt's
 
     def _ids(self, prompt: str, prepend_bos: bool) -> list[int]:
         return self.model.encode(prompt, prepend_bos if self.model.vocabulary.bos_id is not None else None)
@@ -205,8 +217,16 @@ class AttentionWidget(State, anywidget.AnyWidget):
     @t.validate("score")
     @refusing
     def _check_score(self, proposal: dict) -> str:
-        if proposal["value"] not in STATISTICS:
-            raise AttnWidgetError(f"No score {proposal['value']!r}: there are {', '.join(STATISTICS)}.")
+        check_name(proposal["value"])
+        if (reason := refused_score(self.model, proposal["value"])) is not None:
+            raise AttnWidgetError(reason)
+        return proposal["value"]
+
+    @t.validate("metric")
+    @refusing
+    def _check_metric(self, proposal: dict) -> str:
+        if (reason := refused_metric(self.model, proposal["value"])) is not None:
+            raise AttnWidgetError(reason)
         return proposal["value"]
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -255,9 +275,9 @@ class AttentionWidget(State, anywidget.AnyWidget):
                 owner=id(self),
                 replaces=f"{view}:{op}",
                 work=lambda job: OPS[op].answer(self._session, args, job),
-                done=lambda result: self._reply(request_id, result),
+                done=lambda result: self._done(request_id, op, args, result),
                 failed=lambda error: self._fail(request_id, error),
-                progress=lambda *progress: self._say({"id": request_id, "progress": list(progress)}),
+                progress=lambda *progress: self._progress(request_id, *progress),
                 priority=OPS[op].priority,
             )
         )
@@ -281,6 +301,19 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self._reply(request_id, {"run_key": self.run_key})
         except Exception as error:
             self._fail(request_id, error)
+
+    def _progress(self, request_id: str, done: int, total: int, text: str, partial: object) -> None:
+        message, buffers = {"id": request_id, "progress": [done, total, text]}, None
+        if partial is not None:
+            message["partial"], buffers = pack(partial)
+        self._say(message, buffers)
+
+    def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
+        self._reply(request_id, result)
+        if op == "scores":
+            with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
+                if args["run_key"] == self._session.key:
+                    self.scored = saved(result)
 
     def _reply(self, request_id: str, result: object) -> None:
         content, buffers = pack(result)

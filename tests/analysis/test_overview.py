@@ -18,6 +18,7 @@ from attnwidget.analysis.overview import Overview, overview
 from attnwidget.analysis.score import score
 from attnwidget.analysis.sentences import LARGEST, NAMED, least_kl
 from attnwidget.analysis.wording import listed, number, percent, token
+from attnwidget.errors import PositionError, TokenError
 from attnwidget.heads import Head
 
 from ..conftest import PROMPT
@@ -449,6 +450,14 @@ def test_one_output_is_no_choice_and_that_is_said():
     model = load_model(wide(tf.BertForSequenceClassification(config)), tokenizer=tokenizer(encoder=True))
     found = overview(model.run(IDS))
     assert {one.kind for one in found.sentences} == {"attention"} and "has one output" in found.note
+
+
+def test_a_question_that_cannot_be_asked_is_an_error():
+    run = subject("gpt2").model.run(IDS)
+    with pytest.raises(PositionError, match="positions 0 to 8"):
+        overview(run, position=9)
+    with pytest.raises(TokenError):
+        overview(run, target="no such token as this")
 
 
 def test_from_the_first_token_of_a_causal_model_there_is_nowhere_to_look():

@@ -1,12 +1,14 @@
 """The worker: order, replacement, cancellation, progress, and that nothing a job raises is lost."""
 
+import math
 import threading
 import time
 
 import pytest
 
 from attnwidget.engine.interrupt import Cancelled, checkpoint
-from attnwidget.widget.jobs import BACKGROUND, URGENT, Job, Worker
+from attnwidget.widget import jobs
+from attnwidget.widget.jobs import BACKGROUND, SOON, URGENT, Job, Overtaken, Worker
 
 
 class Log:
@@ -129,6 +131,120 @@ def test_progress_comes_at_most_every_fifty_milliseconds(log):
     assert log.worker.wait("me", 5)
     allowed = (time.monotonic() - start) / 0.05 + 2
     assert 1 <= sum(how == "progress" for _, how, _ in log.said) <= allowed
+
+
+def partials(log):
+    return [said[3] for _, how, said in log.said if how == "progress"]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_the_last_partial_is_said_before_the_end_however_it_ends(log, end, monkeypatch):
+    monkeypatch.setattr(jobs, "PROGRESS_INTERVAL", math.inf)
+
+    def sweep(job):
+        for i in range(200):
+            job.chunk(i, 1000, "sweeping", partial=i)
+        job.chunk(200, 1000, "nothing new")
+        if end == "failed":
+            raise ZeroDivisionError
+        job.cancelled = end == "cancelled"
+        job.check()
+        return "swept"
+
+    log.submit("sweep", sweep, priority=BACKGROUND)
+    assert log.worker.wait("me", 5)
+    assert log.said[-2][:2] == ("sweep", "progress") and log.said[-2][2][3] == 199
+    assert log.ended() == [("sweep", "done" if end == "done" else "failed")]
+    assert partials(log) == [199]
+
+
+def test_a_partial_waits_for_the_interval_and_goes_with_the_progress_after_it(log, monkeypatch):
+    def sweep(job):
+        monkeypatch.setattr(jobs, "PROGRESS_INTERVAL", math.inf)
+        job.chunk(1, 4, partial="first")
+        job.chunk(2, 4, partial="second")
+        monkeypatch.setattr(jobs, "PROGRESS_INTERVAL", 0.0)
+        job.chunk(3, 4)
+        return "swept"
+
+    log.submit("sweep", sweep, priority=BACKGROUND)
+    assert log.worker.wait("me", 5)
+    assert [said for _, how, said in log.said if how == "progress"] == [(3, 4, "", "second")]
+
+
+def test_a_page_that_is_gone_before_the_last_partial_does_not_silence_the_failure(log):
+    def progress(done, total, text, partial):
+        if partial:
+            raise ConnectionError("the page is gone")
+
+    def work(job):
+        job.chunk(0, 9)
+        job.chunk(1, 9, partial="lost")
+        return 1 / 0
+
+    log.worker.submit(Job("a", "me", "a", work=work, done=log.said.append, failed=log.said.append, progress=progress))
+    assert log.worker.wait("me", 5)
+    assert len(log.said) == 1 and isinstance(log.said[0], ZeroDivisionError)
+
+
+def test_each_priority_overtakes_the_ones_after_it(log):
+    reached, go = threading.Event(), threading.Event()
+
+    def sweep(job):
+        reached.set()
+        assert go.wait(5)
+        job.chunk(1, 2)
+        return "swept"
+
+    def panel(job):
+        log.submit("click", lambda job: "now")
+        job.chunk(1, 2)
+        return "drawn"
+
+    log.submit("sweep", sweep, priority=BACKGROUND)
+    assert reached.wait(5)
+    log.submit("later", lambda job: 2, priority=BACKGROUND)
+    log.submit("panel", panel, priority=SOON)
+    go.set()
+    assert log.worker.wait("me", 5)
+    assert log.ended() == [("click", "done"), ("panel", "done"), ("sweep", "done"), ("later", "done")]
+
+
+def test_a_pass_that_may_be_done_again_is_given_up_for_a_click(log):
+    started, gate, tries = threading.Event(), threading.Event(), []
+
+    def sweep(job):
+        while len(tries) < 2:
+            tries.append(1)
+            started.set()
+            try:
+                with job.redoable():
+                    return blocked(gate)(job)
+            except Overtaken:
+                job.chunk(0, 1)
+        raise AssertionError("overtaken with nothing waiting")
+
+    log.submit("sweep", sweep, priority=BACKGROUND)
+    assert started.wait(5)
+    log.submit("later", lambda job: 2, priority=BACKGROUND)  # which is no reason
+    log.submit("click", lambda job: gate.set())
+    assert log.worker.wait("me", 5)
+    assert log.ended() == [("click", "done"), ("sweep", "done"), ("later", "done")] and len(tries) == 2
+
+
+def test_outside_such_a_pass_a_click_waits_for_the_chunk(log):
+    started, gate = threading.Event(), threading.Event()
+
+    def sweep(job):
+        started.set()
+        return blocked(gate)(job)
+
+    log.submit("sweep", sweep, priority=BACKGROUND)
+    assert started.wait(5)
+    log.submit("click", lambda job: "now")
+    gate.set()
+    assert log.worker.wait("me", 5)
+    assert log.ended() == [("sweep", "done"), ("click", "done")]
 
 
 def test_wait_gives_up_after_its_timeout(log):

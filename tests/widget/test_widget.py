@@ -7,39 +7,7 @@ import torch
 from attnwidget import AttentionView, AttentionWidget, AttnWidgetError, Head, HeadGrid, Prediction, PromptError
 from tests.small import small_model
 
-CLEAN = {"heads": [], "mode": "zero", "positions": [], "scale": 0.0, "threshold": 0.1, "seed": 0, "reference": []}
-PROMPT = "the cat sat on the mat"
-
-
-class Front:
-    """What a page is to the kernel: it sends requests and keeps the replies."""
-
-    def __init__(self, widget, view="page"):
-        self.widget, self.view, self.count, self.sent = widget, view, 0, []
-        widget.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
-
-    def send(self, op, **args):
-        self.count += 1
-        request = f"{self.view}-{self.count}"
-        self.widget._receive(self.widget, {"id": request, "op": op, "args": args}, [])
-        return request
-
-    def ask(self, op, **args):
-        request = self.send(op, **args)
-        assert self.widget.wait(30)
-        replies = [(c, b) for c, b in self.sent if c["id"] == request and "ok" in c]
-        assert len(replies) == 1, "each request gets exactly one reply"
-        return replies[0]
-
-    def result(self, op, **args):
-        content, buffers = self.ask(op, **args)
-        assert content["ok"], content
-        return content["result"], buffers
-
-    def error(self, op, **args):
-        content, _ = self.ask(op, **args)
-        assert not content["ok"], content
-        return content["error"]
+from .front import CLEAN, PROMPT, Front, array
 
 
 @pytest.fixture
@@ -50,10 +18,6 @@ def widget(model):
 @pytest.fixture
 def front(widget):
     return Front(widget)
-
-
-def array(stub, buffers):
-    return np.frombuffer(buffers[stub["$buffer"]], stub["dtype"]).reshape(stub["shape"])
 
 
 # -- traits ------------------------------------------------------------------------------------------------------------
@@ -78,7 +42,9 @@ def test_heads_are_taken_in_every_form_and_kept_as_heads(widget):
         ("position", -7, r"-7.*6 tokens"),
         ("positions", [0, 9], r"9.*0 to 5"),
         ("target", "dog zebra", r"'dog zebra'.*tokens"),
-        ("score", "importance", r"'importance'.*entropy"),
+        ("score", "importance", r"'importance'.*ablation.*entropy.*induction"),
+        ("metric", "accuracy", r"'accuracy'.*kl, logit_diff"),
+        ("tab", "scatter", r"'scatter'.*overview, ranking, kinds"),
         ("scale", "much", r"scale"),
         ("scale", float("inf"), r"scale.*finite.*inf"),
         ("threshold", -0.5, r"threshold.*0 or more.*-0.5"),
@@ -167,6 +133,7 @@ def test_a_widget_without_a_prompt_says_so(model):
 
 
 def test_single_panels(model):
+    assert AttentionWidget(model, PROMPT).panels == ["prompt", "tokens", "grid", "outcome", "attention", "tabs"]
     assert HeadGrid(model, PROMPT).panels == ["grid"]
     assert AttentionView(model, PROMPT, selected=["L0H1"]).selected == [Head(0, 1)]
     assert Prediction(model, PROMPT).panels == ["outcome"]
@@ -260,11 +227,7 @@ def test_patterns_of_an_ablated_head_are_its_clean_ones_and_the_change_is_downst
     assert np.abs(change[2]).max() == 0
 
 
-def test_scores_and_tokens(front, widget):
-    result, buffers = front.result("scores", run_key=widget.run_key, name="previous_token")
-    pattern = widget.model.run(PROMPT).pattern("L2H3").numpy()
-    expected = np.mean([pattern[q, q - 1] for q in range(1, 6)])
-    assert array(result["values"], buffers)[2, 3] == pytest.approx(expected, abs=1e-6)
+def test_tokens(front, widget):
     assert front.result("token", text="cat")[0] == {"id": widget.model.token_id("cat"), "token": "cat"}
     assert "zebra fish" in front.error("token", text="zebra fish")["message"]
 
@@ -321,7 +284,15 @@ def test_latest_wins_within_a_view_and_not_between_views(front, widget):
         {"id": "a-1", "op": "outcome", "args": {"run_key": "KEY", "ablation": {"mode": "zero", "heads": [[1e9, 0]]}}},
         {"id": "a-1", "op": "outcome", "args": {"run_key": "KEY", "ablation": {"mode": "zero", "heads": []}, "position": 2.5}},
         {"id": "a-1", "op": "patterns", "args": {"run_key": "KEY", "ablation": {"mode": "previous", "heads": [[0, 0]]}}},
-        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "name": {"a": 1}}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": {"a": 1}}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "guess", "ablation": CLEAN}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "ablation", "metric": "luck", "ablation": CLEAN}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "ablation", "ablation": None}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "ablation", "ablation": CLEAN, "conditional": 3}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "ablation", "ablation": CLEAN, "patience": "long"}},
+        {"id": "a-1", "op": "scores", "args": {"run_key": "KEY", "method": "ablation", "ablation": CLEAN, "patience": -1}},
+        {"id": "a-1", "op": "kinds", "args": {"run_key": "KEY", "own": 1}},
+        {"id": "a-1", "op": "overview", "args": {"run_key": "KEY", "ablation": CLEAN, "position": 99}},
         {"id": "a-1", "op": "prompt", "args": {"text": 5}},
     ],
 )

@@ -1,0 +1,86 @@
+"""Reading what a request carries. It comes from a browser and is not trusted: what is wrong is refused in a sentence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..ablation import MODES
+from ..errors import AttnWidgetError
+from ..heads import Head, parse_heads
+from ..model import Model
+
+
+@dataclass(frozen=True)
+class Ablating:
+    """An `Ablation` message: which heads, and what is done to them."""
+
+    heads: tuple[Head, ...]
+    mode: str
+    parameters: dict
+    """Those that the mode takes, and `positions`, as `Run.ablate` takes them; the others only wait for another mode."""
+
+    @property
+    def key(self) -> tuple:
+        return self.mode, repr(sorted(self.parameters.items()))
+
+
+ZEROED = Ablating((), "zero", {"positions": None})
+"""z set to zero at all positions, of whichever head."""
+
+
+def ablating(model: Model, message: object) -> Ablating:
+    """What an `Ablation` message means."""
+    if not isinstance(message, dict):
+        raise AttnWidgetError("ablation must be an object with heads and mode.")
+    mode = text(message, "mode")
+    parameters = {name: message.get(name) for name in (MODES[mode].params if mode in MODES else ())}
+    reference = parameters.pop("reference", None)
+    if reference is not None:
+        given = texts(reference)
+        parameters["reference"] = (given[-1] if mode == "resample" and given else given) or None
+    parameters["positions"] = [integer(p) for p in message.get("positions") or []] or None
+    heads = parse_heads(message.get("heads") or [], model.n_layers, model.n_heads)
+    return Ablating(tuple(sorted(heads)), mode, parameters)
+
+
+def text(args: dict, name: str) -> str:
+    value = args.get(name, "")
+    if not isinstance(value, str):
+        raise AttnWidgetError(f"{name} must be a text, not {type(value).__name__}.")
+    return value
+
+
+def texts(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise AttnWidgetError("reference must be a list of texts.")
+    return [item for item in value if item]
+
+
+def integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise AttnWidgetError(f"{value!r} is not a whole number.")
+    return value
+
+
+def position(args: dict) -> int | None:
+    """None is where the model answers, for which the front end has -1."""
+    value = integer(args.get("position", -1))
+    return None if value == -1 else value
+
+
+def switch(args: dict, name: str) -> bool:
+    value = args.get(name, False)
+    if not isinstance(value, bool):
+        raise AttnWidgetError(f"{name} must be true or false, not {type(value).__name__}.")
+    return value
+
+
+def seconds(args: dict, name: str, default: float) -> float | None:
+    """None is as long as it takes."""
+    value = args.get(name, default)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise AttnWidgetError(f"{name} must be a number of seconds of 0 or more, or null, not {value!r}.")
+    return float(value)

@@ -1,0 +1,108 @@
+"""Scores as the front end gets them, `Scores` of js/src/source/ops.ts, and as they are saved with the notebook."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..analysis.correlation import pearson, spearman
+from ..analysis.headscores import HeadScores
+from ..analysis.score import METHODS
+from .wire import Array
+
+_SAVED_IN_FULL = 2000  # heads; larger models are saved with as many figures as are shown, three, and without the estimate
+
+
+def painted(
+    scores: HeadScores,
+    kind: str,
+    known: np.ndarray,
+    exact: bool,
+    seconds: float,
+    remaining: float | None = None,
+    estimate: dict | None = None,
+) -> dict:
+    """`Scores` of js/src/source/ops.ts."""
+    values = _floats(scores.values)
+    return {
+        "method": scores.method,
+        "label": scores.label,
+        "formula": scores.formula,
+        "describe": scores.describe(),
+        "unit": scores.unit,
+        "exact": exact,
+        "signed": scores.signed,
+        "kind": kind,
+        "metric": scores.metric,
+        "target": scores.target,
+        "against": scores.against,
+        "position": scores.position,
+        "mode": scores.mode,
+        "conditional": [list(head) for head in scores.conditional],
+        "values": values,
+        "known": Array(np.where(np.isnan(values.values), 0, known).astype(np.uint8)),
+        "estimate": estimate,
+        "seconds": seconds,
+        "remaining": remaining,
+    }
+
+
+def together(
+    measured: HeadScores | None,
+    where: np.ndarray,
+    estimate: HeadScores | None,
+    *,
+    finished: bool,
+    seconds: float,
+    remaining: float | None = None,
+) -> dict:
+    """An ablation on its way: the exact values `where` they are measured [layer, head], the estimate elsewhere."""
+    if measured is None:
+        whole = replace(estimate, method="ablation", formula=METHODS["ablation"].formula)
+        values, describe = estimate.values, estimate.describe()
+    else:
+        whole, describe = measured, measured.describe()
+        values = measured.values if estimate is None else np.where(where, measured.values, estimate.values)
+        if not finished:
+            rest = "not yet" if estimate is None else f"estimated: {estimate.formula}"
+            describe += f"; {int(where.sum())} heads measured, the others {rest}"
+    known = np.where(np.isnan(values), 0, np.where(where, 2, 1))
+    beside = None
+    if estimate is not None:
+        beside = {
+            "values": _floats(estimate.values),
+            "formula": estimate.formula,
+            "pearson": pearson(measured.values, estimate.values) if finished else None,
+            "spearman": spearman(measured.values, estimate.values) if finished else None,
+        }
+    exact = whole.exact and not (known == 1).any()
+    answer = painted(replace(whole, values=values), "effect", known, exact, seconds, None if finished else remaining, beside)
+    return answer | {"describe": describe}
+
+
+def saved(answer: object) -> object:
+    """A reply as the trait `scored` has it: lists for arrays, null for what is undefined."""
+    heads = answer["values"].values.size
+    if heads > _SAVED_IN_FULL:
+        answer = answer | {"estimate": None}
+    return _plain(answer, 6 if heads <= _SAVED_IN_FULL else 3)
+
+
+def _plain(value: object, digits: int) -> object:
+    if isinstance(value, Array):
+        return _plain(value.values.tolist(), digits)
+    if isinstance(value, dict):
+        return {name: _plain(item, digits) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, digits) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+    return value
+
+
+def _floats(values: np.ndarray) -> Array:
+    with np.errstate(over="ignore"):
+        short = values.astype(np.float32)
+    return Array(np.where(np.isfinite(short), short, np.float32(np.nan)))

@@ -1,0 +1,157 @@
+"""What is asked when scores are asked for, checked, and its answer: from what the session has, or computed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from ..analysis.headscores import HeadScores
+from ..analysis.kinds import KINDS
+from ..analysis.measure import METRICS, make_measure
+from ..analysis.method import Progress
+from ..analysis.score import METHODS, score
+from ..analysis.statistics import STATISTICS, head_statistics
+from ..errors import AttnWidgetError
+from ..run import Run
+from . import arguments
+from .kinds import detected
+from .session import Finished, Session
+from .sweep import Sweep
+
+_TOGETHER = tuple(name for name, metric in METRICS.items() if not metric.whole)  # read off the same logits, so one sweep answers all
+
+
+@dataclass(frozen=True)
+class Question:
+    """A checked question for scores, about `run`: the clean one, or for conditional scores the ablated one."""
+
+    session: Session
+    run: Run
+    name: str
+    """A method of `score`, a statistic of the pattern or a kind of head."""
+    metric: str | None
+    about: dict
+    """`target`, `against` and `position`, as `score` takes them."""
+    how: arguments.Ablating
+    """What is done to a head."""
+    condition: Hashable
+
+    @property
+    def kind(self) -> str:
+        return METHODS[self.name].kind if self.name in METHODS else "statistic" if self.name in STATISTICS else "kind"
+
+    @property
+    def key(self) -> Hashable:
+        """The same for questions that have the same answer: tokens and positions are resolved, and what plays no part is left out."""
+        if self.metric is None:
+            about = self.run.position(self.about["position"]) if self.name in METHODS else None
+        else:
+            about = self._measured(self.metric)
+        return self.name, self.condition, self._how, about
+
+    @property
+    def asked(self) -> dict:
+        """Further arguments of `score`."""
+        if METHODS[self.name].modes == ():
+            return self.about
+        parameters = dict(self.how.parameters)
+        if (given := parameters.get("reference")) is not None:
+            # Runs that the session keeps: a sweep in steps would run the prompts at each of them.
+            prompts = [given] if isinstance(given, str) else given
+            parameters["reference"] = tuple(map(self.session.reference, prompts))
+        return {**self.about, "mode": self.how.mode, **parameters}
+
+    @property
+    def together(self) -> dict[str, tuple]:
+        """The metrics that one sweep answers when it is asked for this one, and what each of them measures."""
+        names = _TOGETHER if self.metric in _TOGETHER else (self.metric,)
+        found = {self.metric: self._measured(self.metric)}
+        for name in names:
+            try:
+                found[name] = self._measured(name)
+            except AttnWidgetError:
+                continue  # a token that only this metric needs, say: the one that is asked for is not held up by it
+        return {name: found[name] for name in names if name in found}
+
+    def _measured(self, metric: str) -> tuple:
+        measure = make_measure(self.run, metric, **self.about)
+        if "against" in measure.metric.needs and measure.against is None:
+            raise AttnWidgetError("There is only one answer to choose from, so a difference of two logits is undefined: ask for 'kl'.")
+        return metric, measure.position, measure.target, measure.against
+
+    @property
+    def _how(self) -> Hashable:
+        return self.how.key if self.name in METHODS and METHODS[self.name].modes != () else None
+
+
+def check_name(name: str) -> None:
+    """Refuses what is neither a method of `score` nor a statistic nor a kind of head."""
+    if name not in METHODS and name not in STATISTICS and name not in KINDS:
+        raise AttnWidgetError(f"No score {name!r}: there are {', '.join([*METHODS, *STATISTICS, *KINDS])}.")
+
+
+def question(session: Session, args: dict) -> Question:
+    """What `args` of the request `scores` ask. A metric that the method does not know is taken as its own first, as the page does."""
+    name, metric = arguments.text(args, "method"), args.get("metric")
+    check_name(name)
+    if metric not in (None, "") and metric not in METRICS:
+        raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
+    how = arguments.ablating(session.model, args.get("ablation"))
+    heads = how.heads if arguments.switch(args, "conditional") else ()
+    about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
+    metrics = METHODS[name].metrics if name in METHODS else ()
+    return Question(
+        session=session,
+        run=session.ablated(list(heads), how.mode, **how.parameters) if heads else session.clean,
+        name=name,
+        metric=metric if metric in metrics else metrics[0] if metrics else None,
+        about=about,
+        how=how,
+        condition=(heads, how.key) if heads else None,
+    )
+
+
+# -- its answer -------------------------------------------------------------------------------------------------------
+
+
+def exactly(asked: Question) -> HeadScores:
+    """The scores that are asked for, measured to the end: here and now, in the thread that asks."""
+    if asked.name != "ablation":
+        return found(asked).scores
+    if (kept := asked.session.recall(asked.run, asked.key)) is not None:
+        return kept.scores
+    sweep = sweep_of(asked)
+    while not sweep.finished:
+        sweep.step()
+    keep(asked, sweep)
+    return sweep.scores[asked.metric]
+
+
+def found(asked: Question, progress: Progress | None = None) -> Finished:
+    session, run, name = asked.session, asked.run, asked.name
+    if name in KINDS:
+        return Finished(detected(session.model, progress).scores(name), 0.0)
+    if (kept := session.recall(run, asked.key)) is not None:
+        return kept
+    start = time.monotonic()
+    if name in STATISTICS:  # all of them come from one look at each pattern
+        every = head_statistics(run, progress)
+        answers = {other: every.scores(other) for other in STATISTICS}
+    else:
+        answers = {name: score(run, name, metric=asked.metric, **asked.asked, progress=progress)}
+    seconds = time.monotonic() - start
+    for other, scores in answers.items():
+        session.keep(run, replace(asked, name=other).key, Finished(scores, seconds))
+    return Finished(answers[name], seconds)
+
+
+def sweep_of(asked: Question) -> Sweep:
+    together = asked.together
+    key = asked.condition, asked.how.key, tuple(together.values())
+    return asked.session.sweep(asked.run, key, lambda: Sweep(asked.run, tuple(together), **asked.asked))
+
+
+def keep(asked: Question, sweep: Sweep) -> None:
+    for metric, scores in sweep.scores.items():
+        asked.session.keep(asked.run, replace(asked, metric=metric).key, Finished(scores, sweep.seconds))

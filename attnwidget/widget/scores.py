@@ -1,0 +1,109 @@
+"""The request `scores`: one number for every head, an estimate at once where what is asked takes long to measure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+
+from ..analysis.headscores import HeadScores
+from ..errors import AttnWidgetError
+from . import arguments
+from .jobs import Job, Overtaken
+from .painted import painted, together
+from .question import Question, exactly, found, keep, question, sweep_of
+from .session import Session
+from .sweep import Sweep
+
+PATIENCE = 20.0  # seconds, where a request does not say
+_EARLY = 0.25  # of the patience: after that, a sweep that was thought to be within it may exceed it ...
+_GRACE = 1.5  # ... so many times, rather than be stopped when it is nearly done
+_YIELDS = 3  # times in a row that a step is given up for a gesture; holding a key down must not stop a sweep for ever
+
+_log = logging.getLogger(__name__)
+
+
+def answer(asked: Question, job: Job, patience: float | None) -> dict:
+    """The reply to the request. What is ablation is estimated first, then measured for as long as `patience` allows."""
+    if asked.name == "ablation":
+        return _ablation(asked, job, patience)
+    scores, seconds = found(asked, job.chunk)
+    return painted(scores, asked.kind, np.where(np.isnan(scores.values), 0, 2), scores.exact, seconds)
+
+
+def _ablation(asked: Question, job: Job, patience: float | None) -> dict:
+    kept = asked.session.recall(asked.run, asked.key)
+    sweep = sweep_of(asked) if kept is None else None
+
+    def now(estimate: HeadScores | None) -> dict | None:
+        if kept is not None:
+            where = ~np.isnan(kept.scores.values)
+            return together(kept.scores, where, estimate, finished=True, seconds=kept.seconds)
+        measured, where, finished = sweep.now(asked.metric)
+        if measured is None and estimate is None:
+            return None
+        return together(measured, where, estimate, finished=finished, seconds=sweep.seconds, remaining=sweep.remaining)
+
+    job.chunk(0, 1, "Estimating", now(None))
+    estimate = _estimate(asked, job)
+    if sweep is not None:
+        job.chunk(*sweep.progress, now(estimate))
+        for _ in _steps(sweep, job, patience):
+            job.chunk(*sweep.progress, now(estimate))
+        if sweep.finished:
+            keep(asked, sweep)
+    return now(estimate)
+
+
+def zeroing(session: Session, args: dict, job: Job) -> dict[str, HeadScores]:
+    """`kl` and `logit_diff` of zeroing each head in the run that `args` of an overview are about: the sweep it would make itself, but
+    gone on with from where the grid's has come, and in steps that clicks overtake."""
+    about = question(session, {**args, "method": "ablation", "conditional": True})
+    exact = {}
+    for metric in ("kl", "logit_diff"):
+        asked = replace(about, metric=metric, how=arguments.ZEROED)
+        try:
+            if session.recall(asked.run, asked.key) is None:
+                sweep = sweep_of(asked)
+                for _ in _steps(sweep, job, None):
+                    job.chunk(*sweep.progress)
+                keep(asked, sweep)
+            exact[metric] = exactly(asked)
+        except AttnWidgetError:
+            continue  # the overview says why
+    return exact
+
+
+def _steps(sweep: Sweep, job: Job, patience: float | None) -> Iterator[None]:
+    """Steps the sweep until it is finished or, once its pace is known, will not be within `patience`. Between steps others may run."""
+    spent, given_up = 0.0, 0
+    while not sweep.finished:
+        if patience is not None and sweep.settled:
+            allowed = patience if spent <= _EARLY * patience else _GRACE * patience
+            if spent + sweep.remaining > allowed:
+                return
+        before = sweep.seconds
+        try:
+            with job.redoable() if given_up < _YIELDS else nullcontext():
+                sweep.step()
+        except Overtaken:
+            given_up += 1
+        else:
+            given_up = 0
+            spent += sweep.seconds - before
+        if not sweep.finished:
+            yield
+
+
+def _estimate(asked: Question, job: Job) -> HeadScores | None:
+    """Attribution of the same question; None where it cannot be had, for the exact values will come all the same."""
+    try:
+        return found(replace(asked, name="attribution"), job.chunk).scores
+    except AttnWidgetError:
+        return None
+    except RuntimeError:  # no memory for a backward pass, or a model that cannot be differentiated
+        _log.warning("no estimate of %s", asked.metric, exc_info=True)
+        return None
