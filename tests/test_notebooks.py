@@ -20,41 +20,52 @@ def test_there_is_one():
     assert NOTEBOOKS
 
 
+# The lessons' sentences carry numbers; a last cell holds the cells that they are about to the same.
+CHECKS = {
+    "quickstart": """
+import itertools
+kl = lambda heads, **how: float(run.ablate(heads, **how).kl())
+assert round(run.probability(' Mary'), 2) == 0.92
+assert round(run.ablate(['L23H3']).probability(' Mary'), 2) == 0.87
+alone = [run.ablate([(l, h)]) for l in range(30) for h in range(9)]
+assert all(a.top(1).token[0] == ' Mary' for a in alone)
+lowest = min(alone, key=lambda a: a.probability(' Mary'))
+assert [str(h) for h in lowest.heads] == ['L1H5'] and round(lowest.probability(' Mary'), 2) == 0.65
+assert all(run.ablate(p).top(1).token[0] == ' Mary' for p in itertools.combinations(heads, 2))
+abl = run.ablate(heads)
+assert abl.top(1).token[0] == ' John' and round(abl.probability(' John'), 2) == 0.38
+assert round(abl.probability(' Mary'), 2) == 0.11 and round(float(abl.kl()), 2) == 1.85
+assert 5.5 < kl(heads) / sum(kl([h]) for h in heads) < 6.9
+others = [run.ablate(heads, mode=m) for m in ('mean', 'uniform', 'first_token', 'random')]
+assert all(a.top(1).token[0] == ' Mary' and a.kl() < kl(heads) / 15 for a in others)
+assert run.pattern('L23H3')[-1].argmax() == 9 and w.run.kl() == abl.kl()
+""",
+    "which_heads_matter": """
+assert round(run.probability(' Mary'), 2) == 0.92 and drop.values.size == 270
+assert str(kl.top(1)) == '[L1H5]' and round(kl.values[1, 5], 3) == 0.243
+assert str(drop.top(1)) == '[L23H3]' and drop.to_frame()['head'].iloc[-1] == 'L29H0'
+assert round(both.corr().iloc[0, 1], 2) == 0.83 and round(both.rank().corr().iloc[0, 1], 2) == 0.91
+assert 'L0H8' in map(str, estimate.top(3)) and 4.5 < both.estimated['L0H8'] / both.measured['L0H8'] < 5.5
+assert both.measured['L0H2'] > 0.3 and both.estimated['L0H2'] < -1
+assert abs(direct.values.sum() + sum(direct.parts.values()) - run.logit_diff(' Mary', ' John')) < 1e-4
+assert abs(ways.direct / ways.total - 1)[['L23H3', 'L29H1']].max() < 0.1 and ways.direct[['L1H5', 'L20H0']].max() < 0
+assert str(induction.top(1)) == '[L18H6]' and -0.1 < drop.values[18, 6] < 0
+assert change.diff(axis=1).iloc[:, 1]['L1H5'] > 0.5 and change.diff(axis=1).iloc[:, 1][['L29H1', 'L1H3']].max() < -0.5
+assert change.loc['L0H5'].iloc[0] > 0 > change.loc['L0H5'].iloc[1]
+assert 'L1H5' not in map(str, mean.top(5))
+w.score, w.wait()
+""",
+}
+
+
 @pytest.mark.notebook
-def test_it_runs(notebook):
+def test_it_runs_and_says_what_its_cells_show(notebook):
     path, body = notebook
-    NotebookClient(body, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    body.cells.append(nbformat.v4.new_code_cell(CHECKS[path.stem]))
+    NotebookClient(body, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
     for cell in body.cells:
         for output in cell.get("outputs", []):
             assert output.output_type != "stream" or output.name != "stderr", f"noise on stderr: {output.get('text')}"
-
-
-@pytest.mark.notebook
-def test_quickstart_says_what_its_cells_show():
-    """The lesson's sentences carry numbers; here the cells that they are about must show the same."""
-    (path,) = (path for path in NOTEBOOKS if path.stem == "quickstart")
-    body = nbformat.read(path, as_version=4)
-    body.cells.append(
-        nbformat.v4.new_code_cell(
-            "import itertools\n"
-            "kl = lambda heads, **how: float(run.ablate(heads, **how).kl())\n"
-            "assert round(run.probability(' Mary'), 2) == 0.92\n"
-            "assert round(run.ablate(['L23H3']).probability(' Mary'), 2) == 0.87\n"
-            "alone = [run.ablate([(l, h)]) for l in range(30) for h in range(9)]\n"
-            "assert all(a.top(1).token[0] == ' Mary' for a in alone)\n"
-            "lowest = min(alone, key=lambda a: a.probability(' Mary'))\n"
-            "assert [str(h) for h in lowest.heads] == ['L1H5'] and round(lowest.probability(' Mary'), 2) == 0.65\n"
-            "assert all(run.ablate(p).top(1).token[0] == ' Mary' for p in itertools.combinations(heads, 2))\n"
-            "abl = run.ablate(heads)\n"
-            "assert abl.top(1).token[0] == ' John' and round(abl.probability(' John'), 2) == 0.38\n"
-            "assert round(abl.probability(' Mary'), 2) == 0.11 and round(float(abl.kl()), 2) == 1.85\n"
-            "assert 5.5 < kl(heads) / sum(kl([h]) for h in heads) < 6.9\n"
-            "others = [run.ablate(heads, mode=m) for m in ('mean', 'uniform', 'first_token', 'random')]\n"
-            "assert all(a.top(1).token[0] == ' Mary' and a.kl() < kl(heads) / 15 for a in others)\n"
-            "assert run.pattern('L23H3')[-1].argmax() == 9 and w.run.kl() == abl.kl()\n"
-        )
-    )
-    NotebookClient(body, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
 
 
 def test_it_opens_with_a_question_and_keeps_no_outputs(notebook):

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from attnwidget import MODES
+from attnwidget.analysis import METHODS, METRICS
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,31 @@ def test_the_ten_lines_run_and_give_the_numbers_beside_them(readme):
 
 
 def test_the_table_of_modes_is_complete(readme):
-    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) ?\|$", readme, re.MULTILINE))
+    table = readme[readme.index("## What can be done to a head") : readme.index("## Which heads matter")]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) ?\|$", table, re.MULTILINE))
     assert set(rows) == set(MODES)
     for name, params in rows.items():
         assert tuple(re.findall(r"`(\w+)`", params)) == MODES[name].params
+
+
+def test_the_tables_of_methods_and_metrics_are_complete(readme):
+    section = readme[readme.index("## Which heads matter") : readme.index("## In the widget")]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) ?\|$", section, re.MULTILINE))
+    assert list(rows) == list(METHODS)
+    estimates = {name for name, kind in rows.items() if kind.startswith("estimate")}
+    assert estimates == {name for name, method in METHODS.items() if not method.exact}
+    assert re.findall(r"`(\w+)`", re.search(r"Metrics: (.*?)\. ", section)[1]) == list(METRICS)
+
+
+def test_the_lines_about_scores_run(readme):
+    from .models import IDS, subject
+
+    code = re.search(r"## Which heads matter\n\n```python\n(.*?)```", readme, re.DOTALL)[1]
+    model = subject("llama").model
+    # On a small model with other words; the lines are what is tried here, their numbers are the notebook's.
+    names: dict = {"model": model, "run": model.run(IDS)}
+    code = code.replace('" Mary"', "5").replace('" John"', "6").replace("L23H3", "L2H3").replace("detect_heads(model)", "detect_heads(run)")
+    exec(code, names)
 
 
 def test_every_link_leads_to_a_file(readme, root):

@@ -27,8 +27,8 @@ def attribution(asked: Asked) -> Found:
     """`(z* − z) · ∂effect/∂z`, summed over positions and d_head: the effect of replacing `z` by `z*`, to first order (Nanda, 2022).
 
     `z*` is what the ablation asked for makes of z; where it acts on the pattern, `z* − z = (A* − A) v`. KL has no gradient where it
-    is measured from, so it is worked out from the logits' own gradients, see `_Divergence`. One forward and one backward for all heads, as many backwards as
-    `top_tokens` (in one batch) for KL.
+    is measured from, so it is worked out from those of the log-probabilities, see `_Divergence`. One forward and one backward for all
+    heads; for KL as many backwards as `top_tokens`, in one batch.
     """
     kl = _Divergence(asked) if asked.measure.metric.name == "kl" else None
     numbers = asked.measure.effect if kl is None else kl.numbers
@@ -118,7 +118,8 @@ class _Divergence:
         if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
             raise AttnWidgetError(f"top_tokens must be a whole number from 1 to {len(log_probs)}, not {wanted!r}.")
         self.log_p, self.tokens = log_probs.topk(min(int(wanted), len(log_probs)))
-        rest = max(0.0, 1 - self.log_p.exp().sum().item()) if len(self.tokens) < len(log_probs) else 0.0
+        self.whole = len(self.tokens) == len(log_probs)
+        rest = 0.0 if self.whole else max(0.0, 1 - self.log_p.exp().sum().item())
         self.share = 1 - rest
         # What has less is noise: its gradient is a difference divided by it.
         self.rest = rest if rest > torch.finfo(asked.run.model.dtype).eps else 0.0
@@ -140,10 +141,10 @@ class _Divergence:
     @property
     def formula(self) -> str:
         n = len(self.tokens)
-        if self.share == 1:
+        if self.whole:
             some = f"all {n} tokens"
         elif n == 1:
             some = f"the most probable token ({self.share:.1%}) and the others as one"
         else:
             some = f"the {n} most probable tokens ({self.share:.1%}) and the others as one"
-        return f"KL(p ‖ softmax(log p + s)), s = (z* − z) · ∂log p/∂z, second order; {some}"
+        return f"to second order: KL(p ‖ softmax(log p + s)), s = (z* − z) · ∂log p/∂z; {some}"

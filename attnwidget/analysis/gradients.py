@@ -87,10 +87,10 @@ def _require_patterns(run: Run) -> None:
     model = run.model
     if not model.selftest.reads_patterns:
         raise ModelError(f"{model.name} does not show its attention patterns: hand it in as a TransformerBridge.")
-    if not model.engine.anatomy.taps["v"]:
+    if not model.selftest.proved:
         raise ModelError(
-            f"{model.name} keeps its values fused with queries and keys, so no gradient of a pattern can be had: "
-            "hand it in as a TransformerBridge, or ask for 'attribution' or 'gradient_activation', which need none."
+            f"That a head's output is pattern times values was not proved for {model.name}, so no gradient of a pattern can be had: "
+            "hand it in as a TransformerBridge, or ask for 'gradient_activation', which needs none."
         )
 
 

@@ -149,6 +149,8 @@ def make_measure(
     target_id, against_id = _pair(run, at, target, against) if chosen.needs else (None, None)
     if "against" not in chosen.needs:
         against_id = None
+    elif against_id is None:
+        raise AttnWidgetError(f"{model.name} has one output, so there is no other to compare it with: ask for 'kl'.")
     names = {"target": _named(run, target_id), "against": _named(run, against_id)}
     positions = tuple(range(len(run.ids))) if chosen.whole else () if at is None else (at,)
     before = run.logits if chosen.whole else run.logits_at(at)[None] if at is not None else run.logits_at()

@@ -20,10 +20,10 @@ def attribution_qkfix(asked: Asked) -> Found:
     """`Σ_qk (A*[q, k] − A[q, k]) · ∂effect/∂A[q, k]`, with A* the head's pattern when its queries (or keys) are replaced.
 
     A saturated softmax has no slope, so that plain attribution of a query or key that a head relies on is near 0. Here the softmax is
-    computed anew, and only what follows the pattern is taken to first order. `zero` sets the node to zero, `resample` takes that of
-    the reference prompt, at the ablation's positions: of the queries, or of the keys. With grouped keys, those of the group are
-    replaced, and each of its heads is scored for what its own pattern does. One forward and one backward, and one more forward of single
-    blocks.
+    computed anew, and only what follows the pattern is taken to first order. `zero` sets the node to zero, which for either node sets
+    every score to zero; `resample` takes that of the reference prompt; at the ablation's positions, of the queries or of the keys. With
+    grouped keys, those of the group are replaced, and each of its heads is scored for what its own pattern does. One forward and one
+    backward, and one more forward, block by block.
     """
     node = asked.options["node"]
     if node not in tuple(_NODES):

@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from transformers import BertConfig, BertForSequenceClassification
 
-from attnwidget import AttnWidgetError, ModelError, PositionError, TokenError
+from attnwidget import AttnWidgetError, ModelError, PositionError, TokenError, load_model
 from attnwidget.analysis.measure import METRICS, make_measure
 
 from ..models import IDS, subject
@@ -100,6 +101,13 @@ def test_a_classifier_is_asked_without_a_position():
     assert (measure.position, measure.positions) == (None, ())
     ablated = run.ablate(HEADS)
     assert measure.effect(ablated.logits_at()[None]).tolist() == pytest.approx([ablated.kl()])
+
+
+def test_one_output_has_nothing_to_be_compared_with():
+    tiny = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "intermediate_size": 8, "vocab_size": 20}
+    model = load_model(BertForSequenceClassification(BertConfig(num_labels=1, **tiny)).eval())
+    with pytest.raises(AttnWidgetError, match="has one output"):
+        make_measure(model.run([1, 2, 3]), "logit_diff")
 
 
 def test_what_cannot_be_asked(run):
