@@ -12,8 +12,9 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from .figures import Figure, table
 from .machine import describe
-from .measure import BENCHMARKS, Figure
+from .measure import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -36,18 +37,6 @@ def main(names: list[str]) -> int:
     file.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten to {file}")
     return 0
-
-
-def table(figures: list[Figure]) -> str:
-    """What was measured, its median and spread, and the budget it is held against."""
-    rows = [("what", "median", "range", "n", "budget", "")]
-    for figure in figures:
-        budget = "" if figure.budget is None else f"{figure.budget:,.4g} {figure.unit}"
-        verdict = "" if figure.budget is None else ("within" if figure.median <= figure.budget else "OVER")
-        spread = f"{figure.low:,.4g} to {figure.high:,.4g}" if figure.n > 1 else ""
-        rows.append((figure.what, f"{figure.median:,.4g} {figure.unit}", spread, str(figure.n), budget, verdict))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -16,6 +14,9 @@ import nbformat
 from tests.browser import chromium
 from tests.browser.lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_notebook, serve
 from tests.conftest import PROMPT
+
+from .figures import Figure, figure
+from .sweep import sweep
 
 STATIC = Path(__file__).resolve().parents[1] / "attnwidget" / "static"
 KB, MB = 1024, 1024 * 1024
@@ -83,23 +84,6 @@ FIRST_PAINT = """
   window.jupyterapp.commands.execute('notebook:run-all-cells');
 })
 """
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row of the table. A budget is an upper bound in the same unit."""
-
-    what: str
-    unit: str
-    median: float
-    low: float
-    high: float
-    n: int
-    budget: float | None = None
-
-
-def figure(what: str, unit: str, values: list[float], budget: float | None = None) -> Figure:
-    return Figure(what, unit, statistics.median(values), min(values), max(values), len(values), budget)
 
 
 def bundle() -> list[Figure]:
@@ -177,6 +161,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "click": click,
     "first_paint": first_paint,
     "saved_state": saved_state,
+    "sweep": sweep,
 }
 
 

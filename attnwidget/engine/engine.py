@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,6 +61,11 @@ class Recording:
     weights: int
     """`Engine.weights` at that time."""
     captured: dict[tuple[Site, int], Tensor] = field(default_factory=dict)
+
+
+class Reached(BaseException):
+    """Ends a forward that has come as far as it is wanted. Not an Exception: nothing on the way out should take it for a failure
+    and try again."""
 
 
 @dataclass(frozen=True)
@@ -208,15 +213,19 @@ class Engine:
 
     def _calls_for(self, recording: Recording, rows: int, tokens: int | None = None) -> list[Call]:
         """How the blocks are called in a batch of `rows`, where arguments recorded in one row do not broadcast (Bloom), and for
-        a prompt of `tokens`, if that is not the recording's length."""
-        ids, final = recording.ids[:, :tokens], recording.resid[-1][:, :tokens]
-        if self.tail_by_position:  # the tail's answer is thrown away
-            final = final[:, :1]
+        a prompt of the first `tokens`, if that is not the whole."""
+
+        def reached(*_: object) -> None:
+            raise Reached
+
         with ExitStack() as hooks:
-            resid: list[Tensor] = []
-            calls = self._record_calls(hooks, resid)
-            with self._passing_through(recording.calls, final.expand(rows, -1, -1)):
-                self.anatomy.forward(ids.expand(rows, -1))
+            calls = self._record_calls(hooks, [])
+            last = self.anatomy.blocks[-1].register_forward_pre_hook(here(reached))
+            hooks.enter_context(_removing(last))
+            hooks.enter_context(self._passing_through(recording.calls, recording.resid[-1]))
+            # The tail, which for many rows is the larger part of what is left, is not gone through.
+            with suppress(Reached):
+                self.anatomy.forward(recording.ids[:, :tokens].expand(rows, -1))
         return [
             Call(call.args, call.kwargs, call.residual_name, clean.n_outputs) for call, clean in zip(calls, recording.calls, strict=True)
         ]

@@ -16,14 +16,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from .engine import Call, Engine, Recording
+from .engine import Call, Engine, Reached, Recording
 from .interrupt import Cancelled
 
 _proved: WeakKeyDictionary[Engine, tuple[int, dict[int, Call | None]]] = WeakKeyDictionary()
-
-
-class _Reached(BaseException):
-    """Ends a block whose `z` is known. Not an Exception: nothing on the way out should take it for a failure and try again."""
 
 
 def narrow_call(engine: Engine, recording: Recording, positions: Sequence[int] | None) -> Call | None:
@@ -64,9 +60,9 @@ def z_of(engine: Engine, layer: int, stream: Tensor, call: Call) -> Tensor:
 
     def reached(z: Tensor) -> None:
         seen.append(z)
-        raise _Reached
+        raise Reached
 
-    with ExitStack() as hooks, suppress(_Reached):
+    with ExitStack() as hooks, suppress(Reached):
         engine._attach(hooks, "z", layer, reached)
         engine._block(layer, stream, call)
     return seen[0]

@@ -27,7 +27,7 @@ CPU_BYTES = 2**30
 GPU_SHARE = 0.5  # of the memory that is free
 # Products gain nothing from more tokens than this, while what lies between them no longer fits the caches; and whoever waits for
 # progress, or to cancel, waits for a chunk.
-CPU_TOKENS = 512
+CPU_TOKENS = 1024
 
 
 def wavefront(
