@@ -52,6 +52,14 @@ def rank(logits: Tensor, token_id: int) -> int:
     return int((logits > logits[token_id]).sum().item()) + 1
 
 
+def best(logits: Tensor, k: int = 1) -> list[int]:
+    """The ids of the `k` largest logits, largest first; of equal ones the lowest id first, which `topk` does not promise."""
+    least = logits.topk(min(k, len(logits))).values[-1]
+    candidates = (~(logits < least)).nonzero()[:, 0]
+    order = logits[candidates].sort(descending=True, stable=True).indices[:k]
+    return candidates[order].tolist()
+
+
 def perplexity(log_probs_of_next: Tensor) -> float:
     """`exp(-mean_t log p(x_{t+1} | x_1..x_t))` over the prompt's own tokens (teacher-forced); NaN with fewer than two."""
     if log_probs_of_next.numel() == 0:

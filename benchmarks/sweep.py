@@ -222,8 +222,8 @@ class _Products:
     def __init__(self, subject: Subject, run: Run):
         self.model, self.tokens, self.run = subject.model, len(run.ids), run
         wavefront = importlib.import_module("attnwidget.engine.wavefront")
-        rows = wavefront._rows(self.model.engine, run._recording, [self.tokens - 1], None, None)
-        self.rows = min(rows, len(subject.heads))
+        limits = wavefront._limits(self.model.engine, run._recording, [self.tokens - 1], None, None)
+        self.rows = min(limits.together, len(subject.heads))
         # In the order of a block: those up to z, the out-projection, the MLP. Conv1D keeps its weight the other way round.
         self.weights = [[w for module in block.modules() if (w := _weight(module)) is not None] for block in subject.blocks]
         self.before_z = 3 if "Llama" in type(self.model.source).__name__ else 1

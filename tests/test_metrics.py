@@ -71,6 +71,11 @@ def test_rank_and_probability(row, data):
     assert metrics.probability(row, token) == pytest.approx(weights[token] / sum(weights), rel=1e-6)
 
 
+@given(st.lists(st.sampled_from([-2.0, 0.0, 1.5]), min_size=1, max_size=300), st.integers(1, 12))
+def test_best_has_ties_in_their_order(row, k):
+    assert metrics.best(torch.tensor(row), k) == sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
+
+
 @given(seeds, st.integers(2, 20), sizes)
 def test_perplexity(seed, length, size):
     generator = torch.Generator().manual_seed(seed)

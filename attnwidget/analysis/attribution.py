@@ -43,7 +43,7 @@ def attribution(asked: Asked) -> Found:
 
 
 def gradient(asked: Asked) -> Found:
-    """`Σ_qk |A[q, k] · ∂m/∂A[q, k]|`: how much the answer leans on where the head looks. Not the effect of anything."""
+    """`Σ_qk |A[q, k] · ∂effect/∂A[q, k]|`: how much the answer leans on where the head looks. Not the effect of anything."""
 
     def estimate(at: Gradient, heads: list[Head]) -> Tensor:
         return (float32(at.pattern) * at.pattern_slope()).abs().sum((1, 2))
@@ -52,11 +52,8 @@ def gradient(asked: Asked) -> Found:
 
 
 def gradient_activation(asked: Asked) -> Found:
-    """`Σ z · ∂m/∂z`, with m turned so that positive means that the head helps: the effect of setting z to zero, to first order.
-
-    For a drop, m is the metric itself. What is a change (of entropy, of perplexity) is larger without the head where the head lowers
-    it, so m is minus the metric; in both, `∂m/∂z = −∂effect/∂z`.
-    """
+    """`−Σ z · ∂effect/∂z`: the effect of setting z to zero, to first order. Positive where the metric drops without the head, or, of
+    what is a change (of entropy, of perplexity), where it rises."""
 
     def estimate(at: Gradient, heads: list[Head]) -> Tensor:
         return 0.0 - torch.einsum("qhd,qhd->h", wide(at.z), wide(at.slope[0]))  # and not -0.0 for a head that does nothing
@@ -105,7 +102,8 @@ class _Divergence:
     """KL, which has no gradient where it is measured from: the logits are taken to first order, and the KL of that is worked out.
 
     With `s_y = (z* − z) · ∂log p(y)/∂z`, `p*` is estimated as `softmax(log p + s)`. Since `Σ_y p(y) s_y = 0`, `KL(p ‖ p*)` is then
-    `log Σ_y p(y) exp(s_y)`: `½ Σ_y p(y) s_y²` to second order, and exact where the logits are linear in z.
+    `log Σ_y p(y) exp(s_y)`. It agrees with the exact KL to second order, `½ Σ_y p(y) s_y²`, and no further, but where the logits are
+    linear in z it is exact.
 
     The sum goes over the `top_tokens` most probable tokens, and over all others taken as one: `P s = −Σ_top p(y) s_y`, P their
     probability, so they cost nothing. What is told apart less differs less, so that this falls short of the whole sum, not beyond it.
@@ -147,4 +145,4 @@ class _Divergence:
             some = f"the most probable token ({self.share:.1%}) and the others as one"
         else:
             some = f"the {n} most probable tokens ({self.share:.1%}) and the others as one"
-        return f"to second order: KL(p ‖ softmax(log p + s)), s = (z* − z) · ∂log p/∂z; {some}"
+        return f"KL(p ‖ softmax(log p + s)), s = Σ (z* − z) · ∂log p/∂z: the logits to first order; {some}"

@@ -10,7 +10,7 @@ from ..errors import ModelError
 from ..run import Run
 from .method import Asked, Found
 
-_FORMULA = "z W_O · (W_U[target] − W_U[against]), final norm's scale frozen"
+_FORMULA = "z W_O · (W_U[{target}] − W_U[{against}]), final norm's scale frozen"
 
 
 def direct_logit(asked: Asked) -> Found:
@@ -35,13 +35,14 @@ def direct_logit(asked: Asked) -> Found:
     for head in asked.heads:
         values[head] = by_head[head].item()
     asked.progress(layers, layers, "")
-    return Found(values, parts=parts, formula=f"{_FORMULA}; before the final soft-cap" if read.capped else _FORMULA)
+    formula = _FORMULA.format(target=run.model.token(measure.target), against=run.model.token(measure.against))
+    return Found(values, parts=parts, formula=f"{formula}; before the final soft-cap" if read.capped else formula)
 
 
 def output_norm(asked: Asked) -> Found:
     """`‖z_h W_O^h‖₂` at one position: how much a head writes, before any norm that its block may have for it (Gemma 2)."""
     run, layers = asked.run, asked.run.model.n_layers
-    position, stream, values = run.position(asked.options.get("position")), _stream(run), asked.empty()
+    position, stream, values = run.position(asked.position), _stream(run), asked.empty()
     for layer in range(layers):
         asked.progress(layer, layers, "Reading what heads write")
         norms = head_writes(stream, layer, position).norm(dim=-1)

@@ -74,8 +74,13 @@ class CausalGain:
             baseline=self.baseline,
             processing=self.processing,
             dtype=self.dtype,
-            extra={"low": low, "high": high, "share": values / self.gain[0]},
+            extra={"low": low, "high": high, "share": self._shares(values)},
         )
+
+    def _shares(self, values: np.ndarray) -> np.ndarray:
+        """Of the gain; undefined where there is none."""
+        gain = self.gain[0]
+        return values / gain if gain > 0 else np.full(values.shape, np.nan)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per tested head, largest drop first: head, layer, index, drop, low, high (nats), share of the gain, matters."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Edit
-from ..engine.wavefront import _out_of_memory
+from ..engine.memory import out_of_memory
 from ..errors import ModelError
 from ..run import Run
 from .measure import Measure
@@ -167,7 +167,7 @@ def _some_slopes(output: Tensor, inputs: list[Tensor], back: Tensor) -> Sequence
             return torch.autograd.grad(output, inputs, back, retain_graph=True, is_grads_batched=True)
         except RuntimeError as error:
             # A backward written by hand may not be made for batches.
-            if _out_of_memory(error):
+            if out_of_memory(error):
                 raise
     rows = [torch.autograd.grad(output, inputs, one, retain_graph=True) for one in back]
     return [torch.stack(of) for of in zip(*rows, strict=True)]

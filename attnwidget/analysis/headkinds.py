@@ -139,7 +139,12 @@ class HeadKinds:
 
     def describe(self) -> str:
         """One line for under a table: on what, how sure, and where the line is."""
+        without = [one.label for one in self.kinds.values() if not one.reason and np.isnan(one.low).all()]
         interval = f"95 % t interval over {self.samples}" if self._intervals else f"{self.samples}, so no interval"
+        if self._intervals and without:
+            interval += f", none for {' and '.join(without)}, judged by one query"
+        if self._intervals and "quer" in self.samples:
+            interval += "; those of one prompt are not independent"
         return f"{self.setting}; {interval}; found: score ≥ {self.fixed:g} and above chance"
 
     @property

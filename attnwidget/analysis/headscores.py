@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,13 +44,26 @@ class HeadScores:
     dtype: str = ""
     conditional: tuple[Head, ...] = ()
     """Heads that were ablated already, in the run that these effects are measured from."""
+    condition: str = ""
+    """How they were: "z set to zero at all positions"."""
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Further columns, [layer, head] each, for instance `completeness_error` of integrated gradients."""
     parts: Mapping[str, float] = field(default_factory=dict)
     """What is not a head but belongs to the sum, for instance embedding and MLPs of a direct logit attribution."""
+    origin: Hashable = ()
+    """The run it was measured from, see `origin.origin`: equal where these are numbers of the same prompt and ablation."""
+
+    def __post_init__(self) -> None:
+        # A copy of its own: what was handed in may go on being written to.
+        values = np.array(self.values)
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per head: head, layer, index, the score under its method's name, and further columns; largest first, undefined last."""
+        """One row per head: head, layer, index, the score under its method's name, and further columns; largest first, undefined last.
+
+        Then one row for each of `parts`, without layer and index, so that the column has the whole sum. `attrs` says how it was made.
+        """
         layers, heads = np.indices(self.values.shape)
         frame = pd.DataFrame(
             {
@@ -61,7 +74,13 @@ class HeadScores:
                 **{name: column.ravel() for name, column in self.extra.items()},
             }
         )
-        return frame.sort_values(self.method, ascending=False, ignore_index=True, kind="stable")
+        frame = frame.sort_values(self.method, ascending=False, ignore_index=True, kind="stable")
+        if self.parts:
+            others = pd.DataFrame({"head": list(self.parts), self.method: list(self.parts.values())})
+            frame = pd.concat([frame.astype({"layer": "Int64", "index": "Int64"}), others], ignore_index=True)
+        told = ("method", "label", "formula", "unit", "exact", "metric", "target", "against", "position", "mode", "baseline")
+        frame.attrs = {name: getattr(self, name) for name in (*told, "condition", "processing", "dtype")}
+        return frame
 
     def top(self, k: int = 10, *, by: str = "value") -> list[Head]:
         """The `k` heads with the largest values, or `by="size"` with the largest absolute values; undefined ones are left out."""
@@ -72,15 +91,25 @@ class HeadScores:
 
     def describe(self) -> str:
         """One line for under a picture: what, how, where, on which weights."""
+        return f"{self._what}: {self._how}"
+
+    @property
+    def _what(self) -> str:
+        # The direction matters, and a legend has no room for it.
+        return "KL(before ‖ after)" if self.label == "KL" else self.label
+
+    @property
+    def _how(self) -> str:
         said = [self.formula, self.baseline, "" if self.position is None else f"position {self.position}"]
         if self.conditional:
-            said.append(f"with {', '.join(map(str, self.conditional))} ablated already")
+            how = f" ({self.condition})" if self.condition else ""
+            said.append(f"with {', '.join(map(str, self.conditional))} ablated already{how}")
         said += [self.processing, self.dtype, "exact" if self.exact else "approximate"]
         return "; ".join(part for part in said if part)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{head} {self.values[head]:.3g}" for head in self.top(3, by="size")) or "undefined for every head"
-        return f"HeadScores({self.label}: {best}, …; {self.describe()})"
+        return f"HeadScores({self._what}: {best}, …; {self._how})"
 
     def _repr_html_(self) -> str:
         return self.to_frame().head(20).style.format(precision=4, na_rep="").to_html()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Edit
-from ..engine.wavefront import CPU_TOKENS, _free, _out_of_memory, row_bytes
+from ..engine.memory import free_bytes, if_it_fits, pass_bytes, read_bytes
 from ..engine.writes import wide
 from ..errors import AttnWidgetError
 from ..heads import Head
@@ -20,6 +21,8 @@ from .gradients import differentiating, require_differentiable
 from .method import Asked, Found
 
 MAX_STEPS = 1000
+# Products gain nothing from more tokens than this on a CPU, while what lies between them no longer fits the caches.
+_CPU_TOKENS = 1024
 
 
 def integrated_gradients(asked: Asked) -> Found:
@@ -63,17 +66,10 @@ Point = tuple[Head, float]
 def _along(asked: Asked, layer: int, points: Sequence[Point], rows: int) -> Iterator[tuple[float, float]]:
     """For each point: the effect there, and `(z* − z) · ∂effect/∂z` there. `rows` at a time, halved where they do not fit."""
     while points:
-        found = None
-        try:
-            found = _at(asked, layer, points[:rows])
-        except (RuntimeError, MemoryError) as error:
-            if min(rows, len(points)) == 1 or not _out_of_memory(error):
-                raise
-        # Outside the handler: until it ends, the exception's frames hold the tensors that did not fit.
+        some = points[:rows]
+        found = if_it_fits(partial(_at, asked, layer, some), smallest=len(some) == 1)
         if found is None:
-            rows = math.ceil(min(rows, len(points)) / 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            rows = math.ceil(len(some) / 2)
             continue
         points = points[rows:]
         yield from found
@@ -122,6 +118,7 @@ def _rows(asked: Asked, layer: int) -> int:
     # A block's weights over the stream's width: what its projections put out for a token. Measured on SmolLM2, twice that is kept.
     width = sum(parameter.numel() for parameter in anatomy.blocks[layer].parameters()) // resid.shape[-1]
     kept = (anatomy.n_layers - layer) * n * (3 * width + 4 * anatomy.n_heads * n) * resid.element_size()
-    fit = _free(anatomy.device) // (kept + 2 * row_bytes(engine, run._recording, asked.measure.positions or None))
-    limits = [fit, *([] if engine.max_rows is None else [engine.max_rows]), *([CPU_TOKENS // n] if anatomy.device.type == "cpu" else [])]
+    taken = pass_bytes(engine, run._recording) + read_bytes(engine, run._recording, asked.measure.positions or None)
+    fit = free_bytes(anatomy.device) // (kept + 2 * taken)
+    limits = [fit, *([] if engine.max_rows is None else [engine.max_rows]), *([_CPU_TOKENS // n] if anatomy.device.type == "cpu" else [])]
     return max(1, min(limits))

@@ -185,7 +185,9 @@ def _samples(shares: Mapping[str, np.ndarray], alone: bool) -> str:
     if not alone:
         return f"{max(counts.values())} prompts"
     repeated = {count for name, count in counts.items() if KINDS[name].repeats}
-    return f"{max(counts.values())} queries" + (f", of which {max(repeated)} repeat" if repeated and len(counts) > len(repeated) else "")
+    n, repeat = max(counts.values()), max(repeated, default=0)
+    said = f", of which {repeat} {'repeats' if repeat == 1 else 'repeat'}" if repeated and len(counts) > len(repeated) else ""
+    return f"{n} {'query' if n == 1 else 'queries'}{said}"
 
 
 def _chosen(kinds: Iterable[str] | str | None) -> list[Kind]:

@@ -159,10 +159,14 @@ def make_measure(
 
 def _pair(run: Run, at: int | None, target: str | int | None, against: str | int | None) -> tuple[int, int | None]:
     row = run.clean.logits_at(at)
-    best = row.topk(min(2, len(row))).indices.tolist()
+    best = metrics.best(row, 2)
     target_id = best[0] if target in (None, "") else run.model.token_id(target)
     if against not in (None, ""):
         against_id = run.model.token_id(against)
+        if against_id == target_id:
+            raise AttnWidgetError(
+                f"target and against are both {run.model.token(target_id)!r}, and a logit less itself is 0: name another token."
+            )
     else:
         against_id = next((i for i in best if i != target_id), None)
     return target_id, against_id

@@ -31,11 +31,13 @@ class Asked:
     heads: tuple[Head, ...]
     """The heads to be scored: all that the mode is defined for and that are not ablated already."""
     options: Mapping[str, object]
-    """What only this method takes: `steps`, `node`, `top_tokens`; and `position`."""
+    """What only this method takes: `steps`, `node`, `top_tokens`."""
     chunk: int | None
     """Heads a chunk, or as many as the memory budget allows; between chunks there is progress and the computation can end."""
     progress: Progress
     partial: Partial
+    position: int | None = None
+    """Where a method looks that asks nothing of the answer."""
 
     @property
     def measure(self) -> Measure:

@@ -133,7 +133,7 @@ class _Row:
     def __init__(self, logits: Tensor):
         self.logits = logits
         self.log_probs = metrics.log_probabilities(logits)
-        self.best: list[int] = logits.topk(min(32, len(logits))).indices.tolist()
+        self.best: list[int] = metrics.best(logits, 32)
 
     def odds(self, token_id: int) -> Odds:
         return Odds(self.log_probs[token_id].exp().item(), self.logits[token_id].item(), metrics.rank(self.logits, token_id))
@@ -142,7 +142,7 @@ class _Row:
 def _either(clean: _Row, other: _Row | None, k: int) -> list[int]:
     rows = [clean] if other is None else [clean, other]
     k = min(k, len(clean.logits))
-    ids = dict.fromkeys(i for row in rows for i in row.logits.topk(k).indices.tolist())
+    ids = dict.fromkeys(i for row in rows for i in metrics.best(row.logits, k))
     return sorted(ids, key=lambda i: -max(row.log_probs[i].item() for row in rows))[:k]
 
 

@@ -7,7 +7,6 @@ from torch import Tensor
 from ..engine import Edit, scores_refused
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
-from ..run import Run
 from .attribution import each_layer
 from .gradients import Gradient, float32
 from .method import Asked, Found
@@ -44,22 +43,18 @@ def _pattern(asked: Asked, layer: int, node: str, heads: list[Head]) -> Tensor:
     """[head, query, key] of a layer with the queries (or keys) of all its heads replaced: a pattern depends on its own head's alone."""
     run, ablation = asked.run, asked.ablate(heads)
     where = slice(None) if ablation.positions is None else list(ablation.positions)
-    other = None if ablation.reference is None else _capture(ablation.reference, layer, node)
+    other = None if ablation.reference is None else ablation.reference._capture(node, layer)[None]
 
     def replace(states: Tensor) -> Tensor:
         new = states.clone()
         new[:, where] = 0 if other is None else other[:, where].to(states)
         return new
 
-    return _capture(run, layer, "pattern", Edit(layer, node, replace))[0]
-
-
-def _capture(run: Run, layer: int, site: str, *edits: Edit) -> Tensor:
-    own = [edit for edit in run._edits if edit.layer == layer]
+    edits = [*(edit for edit in run._edits if edit.layer == layer), Edit(layer, node, replace)]
     passed = run.model.engine.resume(
-        run._recording, [*own, *edits], start=layer, stop=layer + 1, resid=run._resid[layer], capture=[(site, layer)]
+        run._recording, edits, start=layer, stop=layer + 1, resid=run._resid[layer], capture=[("pattern", layer)]
     )
-    return passed.captured[site, layer]
+    return passed.captured["pattern", layer][0]
 
 
 def _baseline(asked: Asked, node: str) -> str:

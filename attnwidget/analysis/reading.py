@@ -11,12 +11,13 @@ from torch import Tensor
 from .. import metrics
 from ..ablation import make_ablation
 from ..engine import wavefront
-from ..errors import ModelError
+from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
 from ..run import Run
 from .headscores import HeadScores
 from .measure import Measure, make_measure
 from .method import Progress
+from .origin import origin
 from .score import score_each
 from .wording import percent, token
 
@@ -39,7 +40,6 @@ class Reading:
         self.by_class = run.model.answer == "class"
         self.at = run.position(position)
         """Where the answer is read; of no meaning for a classifier."""
-        self.n_heads = run.model.n_layers * run.model.n_heads
         self.left_out: dict[str, list[str]] = {}
         """What cannot be said, by the reason."""
 
@@ -66,7 +66,12 @@ class Reading:
     @cached_property
     def best(self) -> list[int]:
         """The first choice and the second."""
-        return self.before.topk(2).indices.tolist()
+        return metrics.best(self.before, 2)
+
+    def first(self, logits: Tensor) -> int:
+        """What comes first in `logits` [vocabulary]: what did before, as long as nothing is above it."""
+        old = self.best[0]
+        return metrics.best(logits)[0] if (logits > logits[old]).any() else old
 
     def probability(self, token_id: int) -> float:
         return self.log_probs[token_id].exp().item()
@@ -82,16 +87,25 @@ class Reading:
     # -- effects --------------------------------------------------------------------------------------------------
 
     @cached_property
+    def acting(self) -> list[Head]:
+        """The heads that are not ablated already."""
+        off = set(self.run.ablation.heads)
+        acting = [Head(*at) for at in np.ndindex(self.model.n_layers, self.model.n_heads) if at not in off]
+        if not acting:
+            raise AttnWidgetError("Every head is ablated already, so there is none left to speak of.")
+        return acting
+
+    @cached_property
     def sweep(self) -> dict[str, np.ndarray]:
-        """`kl` and `logit_diff`, [layer, head] each, of zeroing each head alone."""
-        _ = self.before  # refuses what has no answer to compare
+        """`kl` and `logit_diff` of zeroing each head alone, and the `first_choice` there, an id as a float; [layer, head] each."""
+        _ = self.before, self.acting  # which refuse what has no answer to compare, and nothing to remove
         names = ("kl", "logit_diff")
         wanted = {name: make_measure(self.run, name, **self._asked) for name in names}
         found = {name: self._given[name] for name in names if name in self._given and self._answers(self._given[name], wanted[name])}
         missing = [name for name in names if name not in found]
         if missing:
             found |= score_each(self.run, "ablation", missing, **self._asked, progress=self.progress)
-        return {name: found[name].values for name in names}
+        return {"first_choice": found["kl"].extra["first_choice"], **{name: found[name].values for name in names}}
 
     @cached_property
     def direct(self) -> np.ndarray:
@@ -99,18 +113,20 @@ class Reading:
         given = self._given.get("direct_logit")
         if given is not None and self._answers(given, self.pair, "direct_logit"):
             return given.values
-        return score_each(self.run, "direct_logit", ("logit_diff",), **self._asked)["logit_diff"].values
+        return score_each(self.run, "direct_logit", ("logit_diff",), **self._asked, progress=self.progress)["logit_diff"].values
 
     def _answers(self, scores: HeadScores, measure: Measure, method: str = "ablation") -> bool:
         """Whether `scores` are the whole and exact answer to this very question."""
         off = set(self.run.ablation.heads) if method == "ablation" else set()
         shape = (self.model.n_layers, self.model.n_heads)
-        if scores.values.shape != shape or not scores.exact:
+        if scores.origin != origin(self.run) or scores.values.shape != shape or not scores.exact:
+            return False
+        if method == "ablation" and measure.metric.name == "kl" and "first_choice" not in scores.extra:
             return False
         whole = all(head in off or not np.isnan(scores.values[head]) for head in np.ndindex(shape))
         tokens = tuple(None if i is None else self.model.token(i) for i in (measure.target, measure.against))
-        asked = (method, measure.metric.name, measure.position, *tokens, self.run.ablation.heads)
-        told = (scores.method, scores.metric, scores.position, scores.target, scores.against, tuple(scores.conditional))
+        asked = (method, measure.metric.name, measure.position, *tokens)
+        told = (scores.method, scores.metric, scores.position, scores.target, scores.against)
         zeroed = method != "ablation" or (scores.mode == "zero" and scores.baseline.endswith("at all positions"))
         return whole and zeroed and asked == told
 
@@ -125,9 +141,11 @@ class Reading:
         lowest_first = sorted(heads)
         variants = (make_ablation(run.clean, [head], "zero").edits(run.clean) for head in lowest_first)
         positions = None if self.by_class else [self.at]
+        self.progress(0, len(heads), "Reading the answer without a head")
         for indices, logits in wavefront(self.model.engine, run._recording, variants, positions, base=run._edits, resid=run._resid):
             for index, row in zip(indices, logits, strict=True):
                 found[lowest_first[index]] = read(row if self.by_class else row[0])
+            self.progress(len(found), len(heads), "Reading the answer without a head")
         return [found[head] for head in heads]
 
     # -- attention ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from .headscores import HeadScores
 from .integrated import integrated_gradients
 from .measure import METRICS, Measure, make_measure
 from .method import Asked, Found, Method, Partial, Progress
+from .origin import origin
 from .qkfix import attribution_qkfix
 from .sweep import ablation
 
+_UNGIVEN = {"mode": "zero", "reference": None, "positions": None, "scale": 0.0, "threshold": 0.1, "seed": 0}
 _ALL = tuple(METRICS)
 _SMOOTH = tuple(name for name in METRICS if name != "kl")
 _SMOOTH_FIRST = ("logit_diff", *(name for name in _SMOOTH if name != "logit_diff"))
@@ -30,7 +33,7 @@ METHODS: dict[str, Method] = {
         Method(
             "attribution",
             "attribution",
-            "(z − z*) · ∂m/∂z, first order",
+            "Σ (z* − z) · ∂effect/∂z, first order",
             False,
             None,
             "effect",
@@ -42,7 +45,7 @@ METHODS: dict[str, Method] = {
         Method(
             "attribution_qkfix",
             "attribution, softmax recomputed",
-            "Σ (A − A*) · ∂m/∂A, A* the pattern with {node} replaced",
+            "Σ (A* − A) · ∂effect/∂A, A* the pattern with {node} replaced",
             False,
             None,
             "effect",
@@ -54,7 +57,7 @@ METHODS: dict[str, Method] = {
         Method(
             "integrated_gradients",
             "integrated gradients",
-            "(z − z*) · mean of ∂m/∂z on the way from z* to z, {steps} midpoints",
+            "Σ (z* − z) · mean of ∂effect/∂z on the way from z* to z, {steps} midpoints",
             False,
             None,
             "effect",
@@ -63,8 +66,26 @@ METHODS: dict[str, Method] = {
             tuple(name for name, mode in MODES.items() if mode.acts_on == "z"),
             {"steps": 10},
         ),
-        Method("gradient", "|attention × gradient|", "Σ |A · ∂m/∂A|", True, False, "effect", gradient, _SMOOTH_FIRST),
-        Method("gradient_activation", "gradient × activation", "Σ z · ∂m/∂z", True, True, "effect", gradient_activation, _SMOOTH_FIRST),
+        Method(
+            "gradient",
+            "|attention × gradient|",
+            "Σ |A · ∂effect/∂A|, a slope and no effect",
+            False,
+            False,
+            "effect",
+            gradient,
+            _SMOOTH_FIRST,
+        ),
+        Method(
+            "gradient_activation",
+            "gradient × activation",
+            "−Σ z · ∂effect/∂z, first order",
+            False,
+            True,
+            "effect",
+            gradient_activation,
+            _SMOOTH_FIRST,
+        ),
         Method(
             "direct_logit",
             "direct logit attribution",
@@ -117,8 +138,10 @@ def score(
         partial: `partial(values, known)` after each chunk.
         **options: `steps` (integrated gradients), `node` "q" or "k" (attribution_qkfix), `top_tokens` (attribution of KL).
 
-    Heads that are ablated in `run` already, or that the mode is undefined for, are NaN.
+    Heads that the mode is undefined for are NaN, and so are those that are ablated in `run` already, but for `direct_logit` and
+    `output_norm`: those say what such a head puts out as it is, and the sum needs it.
     """
+    _refuse_unused(method, metric, target=target, against=against)
     asked = {"target": target, "against": against, "mode": mode, "position": position, "positions": positions, "reference": reference}
     asked |= {
         "heads": heads,
@@ -160,7 +183,11 @@ def score_each(
     if unknown := sorted(set(options) - set(chosen.options)):
         takes = f"it takes {', '.join(chosen.options)}" if chosen.options else "it takes none"
         raise AttnWidgetError(f"{method!r} has no option {unknown[0]!r}: {takes}.")
+    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, Integral) or chunk < 1):
+        raise AttnWidgetError(f"chunk must be a whole number of heads, 1 or more, not {chunk!r}; leave it out for as many as fit.")
     names = [_metric(chosen, metric) for metric in metrics]
+    if "top_tokens" in options and "kl" not in names:
+        raise AttnWidgetError("top_tokens is about the attribution of KL: leave it out, or ask for metric='kl'.")
     measures = [make_measure(run, name, target=target, against=against, position=position) for name in names if name is not None]
     parameters = {"positions": positions, "scale": scale, "threshold": threshold, "seed": seed}
     ablate = _ablating(run, chosen, mode, parameters, run._references(reference))
@@ -175,22 +202,26 @@ def score_each(
                 measures=some,
                 ablate=ablate,
                 heads=tuple(head for head in every if head in wanted),
-                options={**chosen.options, **options, "position": position},
+                options={**chosen.options, **options},
                 chunk=chunk,
                 progress=progress or (lambda done, total, text: None),
                 partial=partial or (lambda values, known: None),
+                position=position,
             )
         )
 
     def result(found: Found, values: np.ndarray, measure: Measure | None) -> HeadScores:
         model = run.model
         asks = measure is not None
+        formula = found.formula or chosen.formula.format(**{**chosen.options, **options})
+        if asks and chosen.signed is not None and method != "direct_logit":
+            formula += f"; effect: {measure.label}"  # which the label does not say
         return HeadScores(
             # An overflow of half precision is undefined, as 0/0 is.
             values=np.where(np.isfinite(values), values, np.nan),
             method=method,
             label=measure.label if asks and chosen.signed is None else chosen.label,
-            formula=found.formula or chosen.formula.format(**{**chosen.options, **options}),
+            formula=formula,
             unit=measure.metric.unit if asks else chosen.unit,
             exact=chosen.exact if found.exact is None else found.exact,
             signed=measure.metric.signed if chosen.signed is None else chosen.signed,
@@ -204,8 +235,10 @@ def score_each(
             processing=model.processing,
             dtype=str(model.dtype).removeprefix("torch."),
             conditional=run.ablation.heads,
+            condition=run.ablation.describe() if run.ablation.heads else "",
             extra=found.extra,
             parts=found.parts,
+            origin=origin(run),
         )
 
     if not measures:
@@ -228,11 +261,23 @@ def _metric(method: Method, metric: str | None) -> str | None:
     return name
 
 
+def _refuse_unused(method: str, metric: str | None, **tokens: object) -> None:
+    """A token that plays no part in the answer was meant for another metric. Several metrics may each need their own."""
+    if method not in METHODS:
+        return  # which `score_each` says
+    name = _metric(METHODS[method], metric)
+    needs = METRICS[name].needs if name in METRICS else ()
+    for token, value in tokens.items():
+        if value not in (None, "") and token not in needs and (name is None or name in METRICS):
+            asks, way = (f"metric {name!r}", ", or ask for metric='logit_diff'") if name else (f"{method!r}", "")
+            raise AttnWidgetError(f"{asks} takes no {token}: leave {token}= out{way}.")
+
+
 def _refused(method: Method, metric: str) -> str:
     if metric == "kl":
         return (
             f"KL has no gradient at the run it is measured from, so {method.name!r} of it would be 0 for every head: "
-            f"ask for {', '.join(map(repr, method.metrics[:3]))}, or for 'attribution', which takes KL to second order."
+            f"ask for {', '.join(map(repr, method.metrics[:3]))}, or for 'attribution', which takes the KL of linearised logits."
         )
     return f"{method.name!r} is defined for {', '.join(map(repr, method.metrics))}, not for {metric!r}."
 
@@ -241,8 +286,9 @@ def _ablating(
     run: Run, method: Method, mode: str, parameters: dict, reference: tuple[Run, ...] | None
 ) -> Callable[[Sequence[Head]], Ablation]:
     if method.modes == ():
-        if mode != "zero" or reference is not None or parameters["positions"] is not None:
-            raise ModeError(f"{method.name!r} ablates nothing: leave mode=, positions= and reference= out.")
+        given = {"mode": mode, "reference": reference, **parameters}
+        if unused := [name for name, value in given.items() if value != _UNGIVEN[name]]:
+            raise ModeError(f"{method.name!r} ablates nothing, so it takes no {unused[0]}: leave {unused[0]}= out.")
     elif mode in MODES and method.modes is not None and mode not in method.modes:
         raise ModeError(f"{method.name!r} can speak of the modes {', '.join(map(repr, method.modes))}, not of {mode!r}.")
 

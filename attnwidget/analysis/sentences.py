@@ -11,21 +11,23 @@ import torch
 from torch import Tensor
 
 from .. import metrics
-from ..errors import AttnWidgetError
+from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
+from ..run import Run
 from .headkinds import HeadKinds
 from .kinds import KINDS, detect_heads
 from .reading import Reading
+from .thresholds import ROUNDING
 from .wording import listed, number, percent, token
 
 NAMED = 3
 """Heads named for the largest KL."""
 LARGEST = 5
 """Direct and total effects are compared for this many heads, those where either is largest."""
-MADE_UP = 0.5
-"""A total effect under this share of the direct one is said to be made up for."""
+SMALLER = 0.5
+"""A total effect under this share of the direct one is said to disagree with it."""
 INDIRECT = 0.1
-"""A direct effect under this share of the total one is said to be indirect."""
+"""A direct effect under this share of the total one is said to be small beside it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def answer(reading: Reading) -> list[Sentence]:
     if run.ablation.heads:
         clean = run.clean.logits_at(reading.at)
         kl = metrics.kl(clean, reading.before)
-        first_clean = int(clean.argmax())
+        first_clean = metrics.best(clean)[0]
         was = f"{reading.named(first_clean)}, {percent(metrics.probability(clean, first_clean))}"
         text = f"With nothing ablated it is {was}; the answer has moved by KL {number(kl)} nats."
         said.append(Sentence(text, kl, "nats", "KL(clean ‖ ablated), measured", "effect", (), query))
@@ -95,6 +97,8 @@ def effects(reading: Reading) -> list[Sentence]:
     kl = reading.sweep["kl"]
     order, named = reading.ranked(kl), _named(reading)
     method = f"each of {len(order)} heads zeroed alone, at all positions; KL(before ‖ without), measured; the {NAMED} largest are named"
+    if not order:
+        raise ModelError(f"Without any one of its heads the answer of {reading.model.name} is not finite, so KL is undefined.")
     if not named:
         return [Sentence(f"Removing a head changes nothing: KL is 0 for all {len(order)}.", 0.0, "nats", method, "effect")]
     said = []
@@ -122,7 +126,7 @@ def _shift(reading: Reading, logits: Tensor) -> str:
     before, after = reading.probability(target), metrics.probability(logits, target)
     name, was, now = reading.named(target), percent(before), percent(after)
     moved = f"{name} stays at {was}" if was == now else f"{name} {'falls' if after < before else 'rises'} from {was} to {now}"
-    first = int(logits.argmax())
+    first = reading.first(logits)
     if first == reading.best[0]:
         return moved
     return f"{moved}, and {reading.named(first)} comes first, {percent(metrics.probability(logits, first))}"
@@ -166,14 +170,13 @@ def first_choice(reading: Reading) -> list[Sentence]:
     order = reading.ranked(kl)
     if not order:
         return []
-    least = least_kl(*map(reading.probability, reading.best))
-    # A KL that is a rounding below the bound is not below it.
-    open_ = [head for head in order if kl[head] >= least * (1 - 1e-6)]
-    firsts = dict(zip(open_, reading.without(open_, lambda logits: int(logits.argmax())), strict=True)) if open_ else {}
-    changed = [head for head in order if firsts.get(head, reading.best[0]) != reading.best[0]]
+    firsts = {head: int(reading.sweep["first_choice"][head]) for head in order}
+    changed = [head for head in order if firsts[head] != reading.best[0]]
     median = float(np.nanmedian(kl))
     half = f"The median head moves the answer by KL {number(median)} nats"
-    method = f"each head zeroed alone; read off where KL is {number(least)} nats or more, since less cannot put another choice first"
+    method = (
+        "each head zeroed alone, at all positions; the first choice read off the same sweep, changed where another one is above the old"
+    )
     if not changed:
         first = reading.named(reading.best[0])
         text = f"No single head decides it, 0 of {len(order)} heads: {first} stays first whichever one is removed alone. {half}."
@@ -183,16 +186,6 @@ def first_choice(reading: Reading) -> list[Sentence]:
         change = "changes" if len(changed) == 1 else "change"
         text = f"{len(changed)} of {len(order)} heads {change} the first choice when removed alone: {named}{more}. {half}."
     return [Sentence(text, float(len(changed)), f"of {len(order)} heads", method, "first_choice", tuple(changed[:LARGEST]))]
-
-
-def least_kl(first: float, second: float) -> float:
-    """The least `KL(p ‖ q)` of any q in which another choice is at least as probable as p's first, in nats.
-
-    p's first two probabilities are given. The nearest such q gives both of them their mean and leaves the rest, so
-    `KL = a ln(2a/(a+b)) + b ln(2b/(a+b))`; with any other choice in the place of the second it is larger.
-    """
-    both = first + second
-    return sum(p * math.log(2 * p / both) for p in (first, second) if p > 0)
 
 
 # -- direct and total effects -----------------------------------------------------------------------------------------
@@ -205,16 +198,19 @@ def direct(reading: Reading) -> list[Sentence]:
         return []
     target, against = reading.named(reading.pair.target), reading.named(reading.pair.against)
     both = ~np.isnan(total) & ~np.isnan(alone)
-    by_direct = [head for head in reading.ranked(np.where(both, np.abs(alone), np.nan))[:LARGEST] if alone[head] != 0]
-    by_total = [head for head in reading.ranked(np.where(both, np.abs(total), np.nan))[:LARGEST] if total[head] != 0]
+    # What a rounding of the logits makes contradicts nothing.
+    least = ROUNDING * reading.before.abs().max().item()
+    by_direct = [head for head in reading.ranked(np.where(both, np.abs(alone), np.nan))[:LARGEST] if abs(alone[head]) > least]
+    by_total = [head for head in reading.ranked(np.where(both, np.abs(total), np.nan))[:LARGEST] if abs(total[head]) > least]
     indirect = [head for head in by_total if abs(alone[head]) < INDIRECT * abs(total[head])]
     # Along the direct effect: a total one that has turned round is smaller than none.
-    small = [head for head in by_direct if total[head] * np.sign(alone[head]) < MADE_UP * abs(alone[head])]
-    made_up = [head for head in small if head not in indirect]
+    small = [head for head in by_direct if total[head] * np.sign(alone[head]) < SMALLER * abs(alone[head])]
+    smaller = [head for head in small if head not in indirect]
     method = (
-        f"direct: z W_O · (W_U {target} − W_U {against}), final norm frozen; total: drop in the difference when zeroed alone, measured; "
+        f"direct: z W_O · (W_U {target} − W_U {against}) at this position only, the final norm's scale frozen; "
+        "total: drop in the difference when zeroed alone, at all positions, the norm worked out anew, measured; "
     )
-    rule_made_up = f"of the {LARGEST} largest direct effects, those with a total under {percent(MADE_UP)} of it"
+    rule_smaller = f"of the {LARGEST} largest direct effects, those with a total under {percent(SMALLER)} of it"
     rule_indirect = f"of the {LARGEST} largest totals, those with a direct effect under {percent(INDIRECT)} of it"
 
     def pairs(heads: list[Head], only: str = "") -> str:
@@ -223,15 +219,15 @@ def direct(reading: Reading) -> list[Sentence]:
 
     difference = f"the difference of {target} over {against}"
     said = []
-    if made_up:
-        text = f"In {difference}, made up for by what comes after: {pairs(made_up, 'only ')}."
-        said.append(Sentence(text, float(alone[made_up[0]]), "logits", method + rule_made_up, "direct", tuple(made_up)))
+    if smaller:
+        text = f"In {difference}, direct and total effects disagree, the total one smaller or turned round: {pairs(smaller, 'only ')}."
+        said.append(Sentence(text, float(alone[smaller[0]]), "logits", method + rule_smaller, "direct", tuple(smaller)))
     if indirect:
-        text = f"In {difference}, acting through what comes after: {pairs(indirect)}."
+        text = f"In {difference}, direct and total effects disagree, the direct one small beside the total: {pairs(indirect)}."
         said.append(Sentence(text, float(total[indirect[0]]), "logits", method + rule_indirect, "direct", tuple(indirect)))
     if not said:
         text = f"In {difference}, no head is found whose large direct or total effect the other one contradicts."
-        said.append(Sentence(text, None, "", f"{method}{rule_made_up}; {rule_indirect}", "direct"))
+        said.append(Sentence(text, None, "", f"{method}{rule_smaller}; {rule_indirect}", "direct"))
     return said
 
 
@@ -251,7 +247,8 @@ def depth(reading: Reading) -> list[Sentence]:
         return []
     layers = reading.model.n_layers
     rows = _lens(reading)
-    firsts = rows.argmax(-1).tolist()
+    # The last row is the answer itself, up to a rounding that might part equal ones.
+    firsts = [*(metrics.best(row)[0] for row in rows[:-1]), reading.best[0]]
     final = firsts[-1]
     since = next(i for i in range(layers + 1) if all(first == final for first in firsts[i:]))
     log_probs = metrics.log_probabilities(rows)
@@ -274,7 +271,11 @@ def _lens(reading: Reading) -> Tensor:
     if engine.tail_by_position and engine.max_rows is None:
         stream = torch.cat([resid[:, reading.at : reading.at + 1] for resid in run._resid])
         return engine.logits(run._recording, stream, [0])[:, 0]
-    return torch.cat([engine.logits(run._recording, resid, [reading.at])[:, 0] for resid in run._resid])
+    rows = []
+    for layer, resid in enumerate(run._resid):
+        reading.progress(layer, len(run._resid), "Reading the stream after each layer")
+        rows.append(engine.logits(run._recording, resid, [reading.at])[:, 0])
+    return torch.cat(rows)
 
 
 # -- kinds of heads ---------------------------------------------------------------------------------------------------
@@ -283,12 +284,13 @@ _LOOK_AT = {
     "induction": "at what followed the same token earlier (induction)",
     "duplicate_token": "at an earlier copy of the same token (duplicate token)",
     "previous_token": "at the token before (previous token)",
-    "first_token": "at the first token, {first} (attention sinks)",
+    "first_token": "at the first token, {first}",
 }
 
 
 def kinds(reading: Reading) -> list[Sentence]:
     """The heads of known kinds that look here as heads of their kind do; with what removing them does, where that was measured."""
+    _ = reading.acting  # refuses where there is none
     found = detect_heads(reading.run, list(_LOOK_AT), progress=reading.progress)
     for name in _LOOK_AT:
         if reason := found[name].reason:
@@ -297,16 +299,22 @@ def kinds(reading: Reading) -> list[Sentence]:
 
 
 def _kind(reading: Reading, found: HeadKinds, name: str) -> Sentence:
-    one, heads, n = found[name], found.heads(name), reading.n_heads
+    one, n = found[name], len(reading.acting)
+    # What an ablated head looks at is not what the model does here.
+    heads = [head for head in found.heads(name) if head in reading.acting]
     look = _LOOK_AT[name].format(first=token(reading.run.tokens[0]))
+    if name == "first_token" and _opens(reading.run):
+        look += " (attention sinks)"
     queries = KINDS[name].targets(torch.tensor(reading.run.ids)).any(-1).sum().item()
-    over = "1 query" if queries == 1 else f"{queries} queries"
-    method = (
-        f"attention, not effect: {one.formula}, {over}; "
-        f"found: {found.fixed:g} or more, and its 95% interval above the chance of {percent(one.chance)}"
-    )
+    over, chance = "1 query" if queries == 1 else f"{queries} queries", f"the chance of {percent(one.chance)}"
+    sure = f"its 95% interval above {chance}; the interval takes queries to be independent, which those of one prompt are not"
+    if queries == 1:
+        sure = f"above {chance}; one query has no interval"
+    method = f"attention, not effect: {one.formula}, {over}; found: {found.fixed:g} or more, and {sure}"
+    if len(reading.run.ablation.heads):
+        method += "; heads that are ablated are left out"
     if not heads:
-        best = reading.ranked(one.values)[0]
+        best = next(head for head in reading.ranked(one.values) if head in reading.acting)
         why = f", but over {over} that is not surely above chance" if one.values[best] >= found.fixed else ""
         text = f"No head is found that looks {look}: the most is {best}, {percent(one.values[best])} of its attention{why}."
         return Sentence(text, float(one.values[best]), "attention", method, "attention", (best,))
@@ -315,8 +323,9 @@ def _kind(reading: Reading, found: HeadKinds, name: str) -> Sentence:
     text = f"{len(heads)} of {n} heads {'looks' if len(heads) == 1 else 'look'} {look}: {'' if heads == named else 'most of all '}{most}"
     if name == "first_token":
         share = len(heads) / n
-        return Sentence(f"{text}. That is {percent(share)} of all heads.", share, "share", method, "attention", tuple(named))
-    text += f" of {'its' if len(named) == 1 else 'their'} attention."
+        every = "the heads that are not ablated" if reading.run.ablation.heads else "all heads"
+        return Sentence(f"{text}. That is {percent(share)} of {every}.", share, "share", method, "attention", tuple(named))
+    text += f" of {'its' if len(named) == 1 else 'their'} attention{', in the one query that can show it' if queries == 1 else ''}."
     kl = _measured(reading)
     order = [] if kl is None else reading.ranked(kl)
     if told := [head for head in order if head in heads]:
@@ -324,6 +333,12 @@ def _kind(reading: Reading, found: HeadKinds, name: str) -> Sentence:
         text += f" {who} moves the answer by KL {number(kl[told[0]])} nats, number {order.index(told[0]) + 1} of {len(order)}."
         named = list(dict.fromkeys([*named, told[0]]))
     return Sentence(text, float(one.values[heads[0]]), "attention", method, "attention", tuple(named))
+
+
+def _opens(run: Run) -> bool:
+    """Whether the first token is one that the tokenizer puts there, BOS or [CLS]."""
+    words = run.model.vocabulary
+    return run.ids[0] in (words.bos_id, *words.prefix[:1])
 
 
 def _measured(reading: Reading) -> np.ndarray | None:

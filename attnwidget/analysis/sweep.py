@@ -20,7 +20,8 @@ def ablation(asked: Asked) -> Found:
     already, so that one is conditional. All measures are read off the same logits.
 
     Heads go from the lowest layer up. Progress is counted in blocks run, which is what takes the time: a head of layer l costs
-    the L - l blocks above it.
+    the L - l blocks above it. `extra["first_choice"]` is the id of the token (or class) that comes first with the head ablated, where
+    one position is asked about; of equal ones that which came first before, else the lowest.
     """
     run, model = asked.run, asked.run.model
     heads = sorted(asked.heads)
@@ -35,6 +36,12 @@ def ablation(asked: Asked) -> Found:
         for head in heads:
             yield asked.ablate([head]).edits(run.clean)
 
+    answered = first = None
+    for measure, at in zip(asked.measures, columns, strict=True):
+        if answered is None and not measure.metric.whole:
+            answered, first = at, int(measure.row(measure.before).argmax())
+    firsts = asked.empty()
+
     cost = [model.n_layers - head.layer for head in heads]
     done = 0
     asked.progress(0, sum(cost), f"0 of {len(heads)} heads ablated")
@@ -45,13 +52,21 @@ def ablation(asked: Asked) -> Found:
             effects = _effects(measure, logits if len(at) == len(positions) else logits[:, at])
             for index, effect in zip(indices, effects, strict=True):
                 of[heads[index]] = effect
+        if answered is not None:
+            rows = logits[:, answered[0]] if answered else logits
+            # Of equal logits, `argmax` takes the lowest id; what came first before is not overtaken by its equal.
+            chosen = torch.where(rows[:, first] == rows.amax(-1), first, rows.argmax(-1))
+            for index, of in zip(indices, chosen.tolist(), strict=True):
+                firsts[heads[index]] = of
+            del rows
         del logits  # all positions of a chunk are the largest thing there is
         for index in indices:
             known[heads[index]] = True
             done += cost[index]
         asked.partial(values[0].copy(), known.copy())
         asked.progress(done, sum(cost), f"{known.sum()} of {len(heads)} heads ablated")
-    return Found(values[0], others=tuple(values[1:]))
+    extra = {} if answered is None else {"first_choice": firsts}
+    return Found(values[0], extra=extra, others=tuple(values[1:]))
 
 
 def _effects(measure: Measure, logits: Tensor) -> list[float]:

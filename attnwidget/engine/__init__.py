@@ -6,7 +6,7 @@ edits reach the heads they name.
 """
 
 from .engine import Edit, Engine, Pass, Recording
-from .scores import scores_refused
+from .qk_taps import scores_refused
 from .selftest import Check, SelfTest
 from .wavefront import wavefront
 

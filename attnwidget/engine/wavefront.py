@@ -8,26 +8,26 @@ from a budget of bytes and, on a CPU, of tokens.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from .engine import Call, Edit, Engine, Recording
 from .interrupt import checkpoint
+from .memory import CPU_TOKENS, free_bytes, if_it_fits, pass_bytes, read_bytes, widest
 from .narrow import after_z, narrow_call, z_of
 
 Variant = Sequence[Edit]
 
-CPU_BYTES = 2**30
-GPU_SHARE = 0.5  # of the memory that is free
-# Products gain nothing from more tokens than this, while what lies between them no longer fits the caches; and whoever waits for
-# progress, or to cancel, waits for a chunk.
-CPU_TOKENS = 1024
+# Bytes of the widest activation of a pass on a CPU: between its products a block does as much again in small operations, which are quick
+# while this stays in the caches. Measured with 1 MB of L2 a core and 32 MB of L3. Fewer tokens than the second make slower products.
+CACHED, LEAST_TOKENS = 2**22, 256
 
 
 def wavefront(
@@ -45,36 +45,58 @@ def wavefront(
     (indices, [row, class]) for a classifier.
 
     A variant is one row: edits in any layers, whose functions get that row alone, [1, ...]. Variants are taken from the iterable as
-    they are needed, so they may be made one by one; those of like depth should follow each other, since a chunk is as wide as what has
+    they are needed, so they may be made one by one; those of like depth should follow each other, since a batch is as wide as what has
     joined it.
 
     Args:
         base: edits that every row shares, below its own; `resid` is then the residual stream of a run with `base` alone, as long as
             the recording's.
         max_rows: at most as many rows a chunk; fewer where `max_bytes`, the model or, on a CPU, `CPU_TOKENS` ask for fewer.
-        max_bytes: by default `CPU_BYTES`, or `GPU_SHARE` of what is free on a GPU. What does not fit all the same is halved.
+        max_bytes: by default what `free_bytes` says. What does not fit all the same is halved.
     """
     front = _Front(engine, recording, positions, base, recording.resid if resid is None else resid)
-    rows = _rows(engine, recording, positions, max_rows, max_bytes)
-    source, waiting = enumerate(variants), []
-    while True:
-        waiting += islice(source, max(0, rows - len(waiting)))
-        if not waiting:
-            return
-        chunk, found = waiting[:rows], None
-        try:
-            found = front.logits(chunk)
-        except (RuntimeError, MemoryError) as error:
-            if len(chunk) == 1 or not _out_of_memory(error):
-                raise
-        # Outside the handler: until it ends, the exception's frames hold the tensors that did not fit.
+    limits = _limits(engine, recording, positions, max_rows, max_bytes)
+    source, waiting = enumerate(variants), deque[_Row]()
+    while chunk := _take(source, waiting, limits, engine.anatomy.n_layers):
+        found = if_it_fits(partial(front.logits, chunk, limits.together), smallest=len(chunk) == 1)
         if found is None:
-            rows = math.ceil(len(chunk) / 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            continue
-        waiting = waiting[len(chunk) :]
-        yield found
+            waiting.extendleft(reversed(chunk))
+            limits = _Limits(math.ceil(len(chunk) / 2), limits.blocks, math.ceil(min(len(chunk), limits.together) / 2))
+        else:
+            yield found
+            del found  # the logits of a chunk are not kept while the next is computed
+
+
+@dataclass(frozen=True)
+class _Row:
+    start: int
+    """The lowest layer that is edited; the number of layers for a row without edits."""
+    index: int
+    variant: Variant
+
+
+@dataclass(frozen=True)
+class _Limits:
+    rows: int
+    """Of a chunk, whose logits are read together."""
+    blocks: float
+    """Of a chunk, over its rows."""
+    together: int
+    """Rows of one pass."""
+
+
+def _take(source: Iterator[tuple[int, Variant]], waiting: deque[_Row], limits: _Limits, n_layers: int) -> list[_Row]:
+    """The next chunk: first what was given back, then what comes from the source."""
+    chunk, blocks = [], 0
+    while len(chunk) < limits.rows and blocks < limits.blocks:
+        if not waiting:
+            index, variant = next(source, (None, None))
+            if index is None:
+                break
+            waiting.append(_Row(min((edit.layer for edit in variant), default=n_layers), index, variant))
+        chunk.append(waiting.popleft())
+        blocks += n_layers - chunk[-1].start
+    return chunk
 
 
 @dataclass
@@ -92,23 +114,26 @@ class _Front:
         """How the last block is called for `positions` alone, where it can be."""
         return narrow_call(self.engine, self.recording, self.positions)
 
-    def logits(self, chunk: Sequence[tuple[int, Variant]]) -> tuple[list[int], Tensor]:
-        """One pass."""
+    def logits(self, chunk: Sequence[_Row], together: int) -> tuple[list[int], Tensor]:
+        """One chunk, in as many passes of at most `together` rows as it takes."""
         engine, recording = self.engine, self.recording
         if not engine.resumes:
             # Full forwards, in which every edit takes part.
-            ((index, variant),) = chunk
-            final = engine.resume(recording, [*self.base, *variant], start=0, keep="last").resid[-1]
-            return [index], engine.logits(recording, final, self.positions)
-        n_layers = engine.anatomy.n_layers
-        joined = sorted((min((edit.layer for edit in variant), default=n_layers), index, variant) for index, variant in chunk)
-        final = self._climb([at for at, _, _ in joined], [variant for _, _, variant in joined])
+            (row,) = chunk
+            final = engine.resume(recording, [*self.base, *row.variant], start=0, keep="last").resid[-1]
+            return [row.index], engine.logits(recording, final, self.positions)
+        rows = sorted(chunk, key=lambda row: (row.start, row.index))
+        passes = math.ceil(len(rows) / together)
+        cuts = [len(rows) * i // passes for i in range(passes + 1)]
+        final = torch.cat([self._climb(rows[a:b]) for a, b in pairwise(cuts)])
         # After a narrow block the positions asked for are all there are.
         positions = self.positions if self.narrow is None else range(len(self.positions))
-        return [index for _, index, _ in joined], engine.logits(recording, final, positions)
+        return [row.index for row in rows], engine.logits(recording, final, positions)
 
-    def _climb(self, joins: Sequence[int], variants: Sequence[Variant]) -> Tensor:
-        """What the last block returns, [row, position, d_model]; row i joins at layer `joins[i]`, which ascend."""
+    def _climb(self, rows: Sequence[_Row]) -> Tensor:
+        """What the last block returns, [row, position, d_model], at `positions` if it is narrow; each row joins at its own layer, and
+        those ascend."""
+        joins = [row.start for row in rows]
         engine, recording, resid = self.engine, self.recording, self.resid
         engine._same_weights(recording)
         narrow, at = self.narrow, list(self.positions or ())
@@ -117,7 +142,7 @@ class _Front:
         # One pass for all layers: on a bridge, entering one costs as much as a block.
         with engine._pass():
             with ExitStack() as hooks:
-                engine._edit(hooks, [*self.base, *_by_layer(variants)])
+                engine._edit(hooks, [*self.base, *_by_layer([row.variant for row in rows])])
                 for layer in range(joins[0], last + 1):
                     checkpoint()
                     if new := joins.count(layer):
@@ -174,40 +199,18 @@ def _each(functions: dict[int, Callable[[Tensor], Tensor]]) -> Callable[[Tensor]
 # -- how many rows ----------------------------------------------------------------------------------------------------
 
 
-def _rows(engine: Engine, recording: Recording, positions: Sequence[int] | None, max_rows: int | None, max_bytes: int | None) -> int:
+def _limits(engine: Engine, recording: Recording, positions: Sequence[int] | None, max_rows: int | None, max_bytes: int | None) -> _Limits:
     if not engine.resumes:  # whether a full forward takes several prompts was never found out
-        return 1
-    device = engine.anatomy.device
-    limits = [limit for limit in (engine.max_rows, max_rows) if limit is not None]
-    limits.append(int((max_bytes or _free(device)) / row_bytes(engine, recording, positions)))
-    if device.type == "cpu":
-        limits.append(CPU_TOKENS // recording.ids.shape[1])
-    return max(1, min(limits))
-
-
-def _free(device: torch.device) -> int:
-    if device.type != "cuda":
-        return CPU_BYTES
-    free, _ = torch.cuda.mem_get_info(device)
-    # What PyTorch holds for later is free as well.
-    return int(GPU_SHARE * (free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)))
-
-
-def row_bytes(engine: Engine, recording: Recording, positions: Sequence[int] | None = None) -> int:
-    """What one row takes at the widest point of a block, or when its logits are there: an estimate, on the safe side."""
+        return _Limits(1, math.inf, 1)
     anatomy, tokens = engine.anatomy, recording.ids.shape[1]
-    width, size = recording.resid[0].shape[-1], recording.resid[0].element_size()
-    weights = [parameter.shape for block in anatomy.blocks[:1] for parameter in block.parameters()]
-    widest = max(max(shape[-2:]) for shape in weights)  # experts are stacked in a dimension before
-    block = tokens * (6 * width + 4 * widest) + 4 * anatomy.n_heads * tokens**2
-    read = tokens if positions is None or not engine.tail_by_position else len(positions)
-    # The longest side of any weight is the vocabulary's; a soft-cap makes copies.
-    vocabulary = max(max(parameter.shape, default=1) for parameter in anatomy.model.parameters())
-    return size * max(block, 2 * tokens * width + 3 * read * vocabulary)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """CUDA's own exception and MemoryError, or a RuntimeError that names memory: what PyTorch's other allocators raise."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return any(said in str(error).lower() for said in ("out of memory", "not enough memory", "allocate memory", "alloc_failed"))
+    half = (max_bytes or free_bytes(anatomy.device)) / 2
+    rows, blocks = [int(half / read_bytes(engine, recording, positions))], math.inf
+    together = [int(half / pass_bytes(engine, recording))]
+    for limit in (engine.max_rows, max_rows):
+        rows += [] if limit is None else [limit]
+    if anatomy.device.type == "cpu":
+        cached = CACHED // (widest(engine) * recording.resid[0].element_size())
+        together.append(max(cached, LEAST_TOKENS) // tokens)
+        # Not fewer: reading the unembedding takes as long for one row as for many.
+        blocks = CPU_TOKENS * anatomy.n_layers / tokens
+    return _Limits(max(1, min(rows)), blocks, max(1, min(together)))

@@ -16,6 +16,8 @@ from ..model import Model
 from ..run import Run
 from .wire import Array
 
+_DYNAMIC = ("mean_sd", "variance")  # thresholds taken from the heads themselves
+
 _detected: weakref.WeakKeyDictionary[Engine, tuple[int, HeadKinds]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -46,8 +48,9 @@ def _kind(found: HeadKinds, name: str) -> dict:
         "formula": f"{one.formula}; {one.reason}" if one.reason else one.formula,
         "threshold": found.threshold(name),
         "chance": one.chance,
-        "found": [_head(one, head) for head in found.heads(name)],
-        "dynamic": {rule: found.threshold(name, rule) for rule in ("mean_sd", "variance")},
+        # By the rules of `HeadKinds.heads`, which the page could only repeat in other words.
+        "found": {rule: [_head(one, head) for head in found.heads(name, rule)] for rule in ("fixed", *_DYNAMIC)},
+        "dynamic": {rule: found.threshold(name, rule) for rule in _DYNAMIC},
         "values": Array(one.values.astype(np.float32)),
     }
 

@@ -14,6 +14,8 @@ from .wire import Array
 
 _SAVED_IN_FULL = 2000  # heads; larger models are saved with as many figures as are shown, three, and without the estimate
 
+_QUESTION = ("run_key", "method", "metric", "target", "against", "position", "ablation", "conditional")
+
 
 def painted(
     scores: HeadScores,
@@ -43,6 +45,7 @@ def painted(
         "conditional": [list(head) for head in scores.conditional],
         "values": values,
         "known": Array(np.where(np.isnan(values.values), 0, known).astype(np.uint8)),
+        "parts": [{"name": name, "value": float(value)} for name, value in scores.parts.items()],
         "estimate": estimate,
         "seconds": seconds,
         "remaining": remaining,
@@ -66,8 +69,9 @@ def together(
         whole, describe = measured, measured.describe()
         values = measured.values if estimate is None else np.where(where, measured.values, estimate.values)
         if not finished:
+            # What is measured is exact, the whole is not.
             rest = "not yet" if estimate is None else f"estimated: {estimate.formula}"
-            describe += f"; {int(where.sum())} heads measured, the others {rest}"
+            describe = f"{describe.removesuffix('; exact')}; unfinished: {int(where.sum())} heads measured, the others {rest}"
     known = np.where(np.isnan(values), 0, np.where(where, 2, 1))
     beside = None
     if estimate is not None:
@@ -77,17 +81,19 @@ def together(
             "pearson": pearson(measured.values, estimate.values) if finished else None,
             "spearman": spearman(measured.values, estimate.values) if finished else None,
         }
-    exact = whole.exact and not (known == 1).any()
+    exact = finished and whole.exact
     answer = painted(replace(whole, values=values), "effect", known, exact, seconds, None if finished else remaining, beside)
     return answer | {"describe": describe}
 
 
-def saved(answer: object) -> object:
-    """A reply as the trait `scored` has it: lists for arrays, null for what is undefined."""
+def saved(answer: dict, asked: dict) -> dict:
+    """A reply as the trait `scored` has it: lists for arrays, null for what is undefined, and under `question` what was `asked` in the
+    page's own words, so that it is shown for no other question."""
     heads = answer["values"].values.size
     if heads > _SAVED_IN_FULL:
         answer = answer | {"estimate": None}
-    return _plain(answer, 6 if heads <= _SAVED_IN_FULL else 3)
+    question = {name: asked[name] for name in _QUESTION if name in asked}
+    return {**_plain(answer, 6 if heads <= _SAVED_IN_FULL else 3), "question": question}
 
 
 def _plain(value: object, digits: int) -> object:

@@ -10,7 +10,7 @@ from ..analysis.headscores import HeadScores
 from ..analysis.kinds import KINDS
 from ..analysis.measure import METRICS, make_measure
 from ..analysis.method import Progress
-from ..analysis.score import METHODS, score
+from ..analysis.score import METHODS, score_each
 from ..analysis.statistics import STATISTICS, head_statistics
 from ..errors import AttnWidgetError
 from ..run import Run
@@ -76,8 +76,6 @@ class Question:
 
     def _measured(self, metric: str) -> tuple:
         measure = make_measure(self.run, metric, **self.about)
-        if "against" in measure.metric.needs and measure.against is None:
-            raise AttnWidgetError("There is only one answer to choose from, so a difference of two logits is undefined: ask for 'kl'.")
         return metric, measure.position, measure.target, measure.against
 
     @property
@@ -139,7 +137,8 @@ def found(asked: Question, progress: Progress | None = None) -> Finished:
         every = head_statistics(run, progress)
         answers = {other: every.scores(other) for other in STATISTICS}
     else:
-        answers = {name: score(run, name, metric=asked.metric, **asked.asked, progress=progress)}
+        (scores,) = score_each(run, name, (asked.metric,), **asked.asked, progress=progress).values()
+        answers = {name: scores}
     seconds = time.monotonic() - start
     for other, scores in answers.items():
         session.keep(run, replace(asked, name=other).key, Finished(scores, seconds))

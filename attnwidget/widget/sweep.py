@@ -91,8 +91,10 @@ class Sweep:
             work = sum(map(self._cost, heads))
             for name, new in found.items():
                 old = self.scores.get(name)
-                values = new.values if old is None else np.where(self.measured, old.values, new.values)
-                self.scores[name] = replace(new, values=values)
+                if old is not None:
+                    extra = {column: np.where(self.measured, old.extra[column], of) for column, of in new.extra.items()}
+                    new = replace(new, values=np.where(self.measured, old.values, new.values), extra=extra)
+                self.scores[name] = new
             for head in heads:
                 self.measured[head] = True
             self._left = self._left[len(heads) :]

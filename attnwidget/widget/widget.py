@@ -310,10 +310,10 @@ class AttentionWidget(State, anywidget.AnyWidget):
 
     def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
         self._reply(request_id, result)
-        if op == "scores":
+        if op == "scores" and result["remaining"] is None:  # a sweep that was stopped half-way is not worth keeping
             with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
                 if args["run_key"] == self._session.key:
-                    self.scored = saved(result)
+                    self.scored = saved(result, args)
 
     def _reply(self, request_id: str, result: object) -> None:
         content, buffers = pack(result)

@@ -96,22 +96,25 @@ export function kinds(layers: number, heads: number, own: boolean): { result: un
     buffers.push(new DataView(data.buffer));
     const mean = data.reduce((sum, v) => sum + v, 0) / n;
     const sd = Math.sqrt(data.reduce((sum, v) => sum + (v - mean) ** 2, 0) / n);
-    return {
-      name,
-      label,
-      formula,
-      threshold: 0.4,
-      chance: 0.04,
-      found: [...data]
+    const over = (least: number) =>
+      [...data]
         .map((score, i) => ({
           head: [Math.floor(i / heads), i % heads] as Head,
           score,
           low: own ? null : Math.max(0, score - 0.05),
           high: own ? null : Math.min(1, score + 0.05),
         }))
-        .filter(({ score }) => score >= 0.4)
-        .sort((x, y) => y.score - x.score),
-      dynamic: { mean_sd: mean + 2 * sd, variance: mean + sd },
+        .filter(({ score, low }) => score >= least && (low ?? score) > 0.04)
+        .sort((x, y) => y.score - x.score);
+    const dynamic = { mean_sd: mean + 2 * sd, variance: mean + sd };
+    return {
+      name,
+      label,
+      formula,
+      threshold: 0.4,
+      chance: 0.04,
+      found: { fixed: over(0.4), mean_sd: over(dynamic.mean_sd), variance: over(dynamic.variance) },
+      dynamic,
       values: { $buffer: k, dtype: "float32", shape: [layers, heads], scale: 1 },
     };
   });

@@ -105,6 +105,14 @@ export function scoresAt(state: State, { layers, heads, pace }: Sweep, args: Arg
           spearman: all ? 0.94 : null,
         }
       : null,
+    parts:
+      args.method === "direct_logit"
+        ? [
+            { name: "embedding", value: -0.04 },
+            { name: "attention biases", value: 0 },
+            ...Array.from({ length: layers }, (_, i) => ({ name: `MLP ${i}`, value: exact(i) + 0.1 })),
+          ]
+        : [],
     seconds: (pace * Math.min(done, n)) / 1000,
     remaining: all || !measures ? null : (pace * (n - done)) / 1000,
   };

@@ -1,6 +1,6 @@
 // What a score is, in words: for subtitles, legends and tooltips.
 
-import { compact, count, headName } from "./labels";
+import { compact, count, headName, signed } from "./labels";
 import type { Entry } from "./rank";
 import type { Facts, Head, Scores } from "./source/ops";
 
@@ -66,6 +66,23 @@ export function written(entry: Entry | undefined, scores: Scores): string {
   const exact = Number.isNaN(entry.exact) ? "" : `${compact(entry.exact)}${unit} exact`;
   const guess = Number.isNaN(entry.approximate) ? "" : `≈ ${compact(entry.approximate)}${exact ? "" : unit}`;
   return [exact, guess].filter(Boolean).join(" · ");
+}
+
+/** "Heads 1.62 + MLPs 4.54 + embedding −0.04 = 6.12"; empty where the scores are no parts of a sum. */
+export function sumWords({ parts, values }: Pick<Scores, "parts" | "values">): string {
+  if (parts.length === 0) return "";
+  const heads = [...values.data].reduce((sum, value) => sum + (Number.isNaN(value) ? 0 : value), 0);
+  const terms = new Map([["Heads", heads]]);
+  const add = (name: string, value: number) => terms.set(name, (terms.get(name) ?? 0) + value);
+  const mlp = (name: string) => name.startsWith("MLP ");
+  for (const { name, value } of parts) if (mlp(name)) add("MLPs", value ?? Number.NaN);
+  for (const { name, value } of parts) if (!mlp(name)) add(name, value ?? Number.NaN);
+  const whole = [...terms.values()].reduce((sum, value) => sum + value, 0);
+  const digits = Math.max(...[...terms.values()].map(Math.abs)) < 0.1 ? 4 : 2;
+  const written = [...terms].map(([name, value]) => [name, signed(value, digits)] as const);
+  // Many models have no biases, up to rounding.
+  const said = written.filter(([name, text]) => name === "Heads" || Number(text) !== 0);
+  return `${said.map((term) => term.join(" ")).join(" + ")} = ${signed(whole, digits)}`;
 }
 
 /** "2.4 s", "4 min": no more figures than a reader can use. */

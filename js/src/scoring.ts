@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { TraitSignals } from "./model";
-import type { Ablation, Facts, Head, Ops, ScoreFact, Scores, Tensor } from "./source/ops";
+import type { Ablation, Facts, Head, Ops, Part, ScoreFact, Scores, Tensor } from "./source/ops";
 
 /** Seconds for which an exact measurement starts by itself; a longer one waits for the button. */
 export const PATIENCE = 20;
@@ -81,10 +81,19 @@ export function createScoring(
       unhurried.value = key.peek();
     },
     saved: computed(() => {
-      const scores = readScored(state.scored.value, state.n_layers.value, state.n_heads.value);
-      return scores?.method === state.score.value && scores.metric === metric.value ? scores : null;
+      const { scored, n_layers, n_heads } = state;
+      if (!base.value || !sameQuestion(scored.value.question, base.value)) return null;
+      return readScored(scored.value, n_layers.value, n_heads.value);
     }),
   };
+}
+
+/** Whether two JSON values are equal in what `asked` has, whatever the order of their keys. */
+function sameQuestion(saved: unknown, asked: unknown): boolean {
+  if (typeof asked !== "object" || asked === null) return saved === asked;
+  if (typeof saved !== "object" || saved === null) return false;
+  if (Array.isArray(asked) && (!Array.isArray(saved) || saved.length !== asked.length)) return false;
+  return Object.entries(asked).every(([name, value]) => sameQuestion((saved as Record<string, unknown>)[name], value));
 }
 
 /** The trait `scored` (plain lists, null is undefined) as an answer of the kernel; null where it is none for this model. */
@@ -98,6 +107,7 @@ export function readScored(scored: Record<string, unknown>, layers: number, head
   return {
     ...(scored as unknown as Scores),
     conditional: (scored.conditional as Head[] | undefined) ?? [],
+    parts: (scored.parts as Part[] | undefined) ?? [],
     values: numbers,
     known: { dtype: "uint8", shape: [layers, heads], scale: 1, data: marks.length === size ? marks : certain(numbers) },
     estimate:

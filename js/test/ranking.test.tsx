@@ -213,6 +213,46 @@ describe("the table", () => {
   });
 });
 
+describe("what is no head but belongs to the sum", () => {
+  const parts = [
+    { name: "embedding", value: -0.04 },
+    { name: "attention biases", value: -1e-9 },
+    { name: "MLP 0", value: 3.5 },
+    { name: "MLP 1", value: 1.04 },
+  ];
+  const attributed = () => scores(3, VALUES, undefined, undefined, { method: "direct_logit", parts });
+  it("is said in one sentence under the list, and its numbers add up", async () => {
+    const { send } = await open();
+    await send(attributed());
+    // The heads: 0.1 + 0.8 + 3 − 0.2 + 0.05 + 0.3 + 0.4 − 1.5.
+    expect(el.textContent).toContain("Heads 2.95 + MLPs 4.54 + embedding −0.04 = 7.45");
+  });
+  it("is not there for scores that are no parts of a sum", async () => {
+    const { send } = await open();
+    await send(done());
+    expect(el.textContent).not.toContain("Heads 2.95");
+  });
+  it("has the last rows of the table, unless a filter chooses among the heads", async () => {
+    const { send, button, find } = await open();
+    await send(attributed());
+    act(() => button("Table").click());
+    const last = () => [...el.querySelectorAll("tr.aw-part")].map((tr) => [...tr.children].map((td) => td.textContent));
+    expect(last()).toEqual([
+      ["embedding", "−0.040", ""],
+      ["attention biases", "−1.0e−9", ""],
+      ["MLP 0", "3.50", ""],
+      ["MLP 1", "1.04", ""],
+    ]);
+    expect(find("tbody").lastElementChild!.getAttribute("aria-rowindex")).toBe("17");
+    expect(find("table[role=grid]").getAttribute("aria-rowcount")).toBe("17");
+    change(find("[aria-label='First layer']"), "2");
+    expect(last()).toEqual([]);
+  });
+  it("keeps the window inside the list however far below it one scrolls", () => {
+    expect(windowOf(40 * 20, 12)).toEqual({ from: 12, to: 12 });
+  });
+});
+
 describe("the scatter", () => {
   it("says how well the two agree and names the extremes", async () => {
     const { send, find } = await open();
@@ -301,6 +341,13 @@ describe("the grid's head", () => {
     expect((asked.at(-1)!.args as { patience: null }).patience).toBeNull();
     await send(done());
     expect(status()).toContain("exact · 11 of 11 · 2.4 s");
+  });
+  it("has a mark for the approximate only while something approximate is drawn", async () => {
+    const { send, find } = await open({}, "grid");
+    await send(part(4), false);
+    expect(find(".aw-legend").textContent).toContain("approximate");
+    await send(done());
+    expect(find(".aw-legend").textContent).not.toContain("approximate");
   });
   it("offers to measure what would take long, and says how long", async () => {
     const { send, button } = await open({}, "grid");

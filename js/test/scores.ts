@@ -31,6 +31,7 @@ export function scores(heads: number, values: number[], known?: number[], estima
     estimate: estimate
       ? { values: floats(estimate, heads), formula: "z · ∂m/∂z", pearson: null, spearman: null }
       : null,
+    parts: [],
     seconds: 2.4,
     remaining: null,
     ...more,

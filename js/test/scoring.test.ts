@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { History } from "../src/history";
 import { bindTraits } from "../src/model";
 import { NO_FILTER } from "../src/rank";
-import { PATIENCE, readScored } from "../src/scoring";
+import { CLEAN, PATIENCE, readScored } from "../src/scoring";
 import type { AskOptions, Op, Ops, Scores, Source } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { createStore } from "../src/store";
@@ -149,9 +149,20 @@ describe("what was saved with the notebook", () => {
       [1, 2],
     ],
     estimate: { values: [0.5, 0.1, 0.25, null], formula: "f", pearson: null, spearman: null },
+    question: {
+      // Any order of keys: the kernel has its own.
+      ablation: { ...CLEAN },
+      conditional: false,
+      position: -1,
+      target: "",
+      against: "",
+      metric: "kl",
+      method: "ablation",
+      run_key: "run-1",
+    },
     ...patch,
   });
-  it("is shown until an answer comes, and only if it is of this score and metric", async () => {
+  it("is shown until an answer comes, and only if it answers this very question", async () => {
     const { store, asked } = setup({ scored: saved() });
     expect([...store.scores.value.value!.values.data]).toEqual([0.5, Number.NaN, 0.25, 1]);
     expect([...store.scores.value.value!.known.data]).toEqual([2, 0, 1, 2]);
@@ -161,6 +172,33 @@ describe("what was saved with the notebook", () => {
     expect([store.scoresSaved.value, store.scores.value.value!.values.data[0]]).toEqual([false, 1]);
     expect(setup({ scored: saved(), metric: "logit_diff" }).store.scores.value.value).toBeNull();
     expect(setup({ scored: saved(), score: "output_norm" }).store.scores.value.value).toBeNull();
+    const others: Partial<State>[] = [
+      { mode: "scale" },
+      { scale: 0.5 },
+      { positions: [1] },
+      { reference: ["c"] },
+      { position: 1 },
+      { target: " a" },
+      { against: " b" },
+      { run_key: "run-2" },
+      { conditional: true, ablated: [[0, 1]] },
+    ];
+    for (const other of others) {
+      expect([other, setup({ scored: saved(), ...other }).store.scoring.saved.value]).toEqual([other, null]);
+    }
+    expect(setup({ scored: saved({ question: undefined }) }).store.scoring.saved.value).toBeNull();
+    // Heads that are off change nothing where effects are measured from the clean run.
+    expect(setup({ scored: saved(), ablated: [[0, 1]] }).store.scoring.saved.value).not.toBeNull();
+  });
+  it("from an ablated run is shown for the same heads only", () => {
+    const { question } = saved();
+    const scored = saved({
+      question: { ...question, conditional: true, ablation: { ...CLEAN, heads: [[0, 1]] } },
+    });
+    const under = (...ablated: [number, number][]) =>
+      setup({ scored, conditional: true, ablated }).store.scoring.saved.value;
+    expect(under([0, 1])).not.toBeNull();
+    expect([under(), under([1, 0]), under([0, 1], [1, 0])]).toEqual([null, null, null]);
   });
   it("of another model's shape, or nothing at all, is nothing", () => {
     expect(readScored(saved() as never, 3, 2)).toBeNull();

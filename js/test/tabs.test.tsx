@@ -3,7 +3,6 @@
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import create from "../src/index";
-import { over, threshold } from "../src/panels/kinds";
 import { cut, figure } from "../src/panels/overview";
 import { TABS } from "../src/panels/tabs";
 import type { Kind } from "../src/source/ops";
@@ -187,13 +186,20 @@ describe("what stands out", () => {
 });
 
 describe("kinds of head", () => {
-  const kind = (patch: Partial<Kind> = {}): Kind => ({
+  const kind = (): Kind => ({
     name: "induction",
     label: "induction",
     formula: "",
     threshold: 0.4,
     chance: 0.1,
-    found: [{ head: [0, 1], score: 0.9, low: 0.8, high: 1 }],
+    found: {
+      fixed: [{ head: [0, 1], score: 0.9, low: 0.8, high: 1 }],
+      mean_sd: [
+        { head: [0, 1], score: 0.9, low: 0.8, high: 1 },
+        { head: [0, 0], score: 0.3, low: 0.2, high: 0.4 },
+      ],
+      variance: [],
+    },
     dynamic: { mean_sd: 0.2, variance: null },
     values: {
       dtype: "float32",
@@ -201,23 +207,32 @@ describe("kinds of head", () => {
       scale: 1,
       data: Float32Array.from([0.3, 0.9, 0.05, Number.NaN, 0.45, 0.3]),
     },
-    ...patch,
   });
-  it("lists what the kernel found at its own threshold, and nothing besides", () => {
-    // L1H1 reaches 0.4, but the kernel did not find it: its interval reaches down to chance.
-    expect(over(kind(), "fixed", 3).map(({ head }) => head)).toEqual([[0, 1]]);
-  });
-  it("with a lower threshold adds the heads between, above chance and in their order", () => {
-    expect(over(kind(), "mean_sd", 3)).toEqual([
-      { head: [0, 1], score: 0.9, low: 0.8, high: 1 },
-      { head: [0, 0], score: Math.fround(0.3), low: null, high: null },
-      { head: [1, 2], score: Math.fround(0.3), low: null, high: null },
+  it("lists what the kernel found by the rule that is chosen, and judges nothing itself", async () => {
+    // L1H1 reaches 0.4, but its interval reaches down to chance: the kernel does not find it by any rule.
+    const { model, all, button } = await open({ tab: "" });
+    const send = model.send.bind(model);
+    model.send = (message) => {
+      const { id, op } = message as { id: string; op: string };
+      if (op !== "kinds") return send(message);
+      const { values, ...rest } = kind();
+      const stub = { $buffer: 0, dtype: "float32", shape: values.shape, scale: 1 };
+      const result = { kinds: [{ ...rest, values: stub }], setting: "", note: "" };
+      model.emit("msg:custom", { id, ok: true, result }, [new DataView(values.data.buffer)]);
+    };
+    await click(all("[role=tab]")[2]!);
+    await wait();
+    const names = () => all(".aw-dots .aw-headchip").map((chip) => chip.textContent);
+    expect(names()).toEqual(["L0H1"]);
+    await click(button("mean + 2 sd"));
+    expect(names()).toEqual(["L0H1", "L0H0"]);
+    expect(all(".aw-dots .aw-vh").map((text) => text.textContent)).toEqual([
+      " interval 0.80 to 1.00",
+      " interval 0.20 to 0.40",
     ]);
-    expect(over(kind({ chance: 0.35 }), "mean_sd", 3)).toHaveLength(1);
-  });
-  it("with a higher one drops some, and with an undefined one has none", () => {
-    expect(over(kind({ dynamic: { mean_sd: 0.95, variance: null } }), "mean_sd", 3)).toEqual([]);
-    expect([threshold(kind(), "variance"), over(kind(), "variance", 3)]).toEqual([null, []]);
+    await click(button("variance"));
+    expect(names()).toEqual([]);
+    expect(all(".aw-kind-foot")[0]!.textContent).toContain("This threshold is undefined here.");
   });
   it("names kinds with their formula, threshold, chance and heads, and says where none is found", async () => {
     const { all } = await open({ tab: "kinds" });

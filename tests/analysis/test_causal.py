@@ -97,6 +97,14 @@ def test_table_and_scores(hand_built):
     assert "L1H0" in repr(found) and "2 heads tested" in repr(found) and "L1H0" in found._repr_html_()
 
 
+@pytest.mark.parametrize("gain", [0.0, -0.5])
+def test_where_there_is_no_gain_there_is_no_share_of_it(gain):
+    drops = np.array([[[0.2, -0.1]]])
+    found = CausalGain(np.array([gain]), drops, (Head(0, 0), Head(0, 1)), 0.05, "", "")
+    assert np.isnan(found.scores().extra["share"]).all() and found.to_frame()["share"].isna().all()
+    assert found.values.tolist() == [[0.2, -0.1]]
+
+
 def test_progress_counts_ablations_and_can_end_them(hand_built):
     seen = []
     causal_gain(hand_built, "all", length=T, prefix=[0], sequences=2, progress=lambda *step: seen.append(step[:2]))

@@ -45,6 +45,17 @@ def test_induction_heads():
     }
 
 
+def test_the_table_sums_to_the_logit_difference():
+    run = subject("llama").model.run(IDS)
+    scores = direct(run)
+    frame = scores.to_frame()
+    assert frame["direct_logit"].sum() == pytest.approx(run.logit_diff(T, F), abs=1e-5)
+    others = frame[frame["layer"].isna()]
+    assert dict(zip(others["head"], others["direct_logit"], strict=True)) == dict(scores.parts) and others["index"].isna().all()
+    assert frame["layer"].dropna().tolist() == [head.layer for head in scores.top(100)]
+    assert f"W_U[{run.model.token(T)}] − W_U[{run.model.token(F)}]" in repr(scores)
+
+
 def test_a_knapsack_of_constants():
     run = load_model(knapsack_model()).run(knapsack_prompt())
     scores = direct(run, target=TARGET, against=AGAINST)

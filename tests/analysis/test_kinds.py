@@ -169,6 +169,19 @@ def test_one_prompt_has_an_interval_over_its_queries(model):
     assert one["induction"].values == pytest.approx(detect_heads(model.run(draw_repeats(model, 5, 1).prompts[0]))["induction"].values)
 
 
+def test_what_intervals_are_over_is_said_as_it_is(model, hand_built):
+    over = {
+        tuple(induction_prompt()): "95 % t interval over 16 queries, of which 8 repeat; those of one prompt are not independent",
+        (0, 5, 6, 7, 5): "over 4 queries, of which 1 repeats, none for induction and duplicate token, judged by one query; those",
+    }
+    for ids, said in over.items():
+        assert said in detect_heads(hand_built.run(list(ids))).describe()
+    one = detect_heads(hand_built.run([0, 5, 6, 7, 5]), "induction").describe()
+    assert "1 query, so no interval" in one and "1 queries" not in one and "independent" not in one
+    prompts = detect_heads(hand_built, length=T, prefix=[0]).describe()
+    assert "95 % t interval over 8 prompts; found" in prompts
+
+
 def test_thresholds_and_the_heads_over_them(hand_built):
     found = detect_heads(hand_built, length=T, prefix=[0])
     values = found["previous_token"].values

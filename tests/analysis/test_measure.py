@@ -10,8 +10,9 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from attnwidget import AttnWidgetError, ModelError, PositionError, TokenError, load_model
 from attnwidget.analysis.measure import METRICS, make_measure
+from attnwidget.analysis.outcome import outcome
 
-from ..models import IDS, subject
+from ..models import IDS, induction_model, induction_prompt, subject
 
 HEADS = [(0, 1), (2, 3)]
 
@@ -93,6 +94,18 @@ def test_defaults_are_the_clean_run_s_also_where_heads_are_off(run):
     assert ablated.logits_at().argmax().item() != first, "or this proves nothing"
     assert make_measure(ablated, "logit_diff").target == first
     assert torch.equal(make_measure(ablated, "kl").before[0], ablated.logits_at())
+
+
+def test_of_equal_logits_the_lowest_id_comes_first():
+    """The induction model ties on a prompt without a repeat."""
+    run = load_model(induction_model()).run(induction_prompt()[:5])
+    row = run.logits_at().tolist()
+    ordered = sorted(range(len(row)), key=lambda i: (-row[i], i))
+    assert row.count(row[ordered[0]]) + row.count(row[ordered[1]]) > 2, "or nothing ties"
+    measure = make_measure(run, "logit_diff")
+    assert [measure.target, measure.against] == ordered[:2]
+    panel = outcome(run.ablate([]))
+    assert [panel.target.id, panel.against.id] == ordered[:2] and [choice.id for choice in panel.rows] == ordered[: len(panel.rows)]
 
 
 def test_a_classifier_is_asked_without_a_position():

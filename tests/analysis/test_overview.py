@@ -14,9 +14,11 @@ import transformers as tf
 
 from attnwidget import load_model
 from attnwidget.analysis.headscores import HeadScores
+from attnwidget.analysis.origin import origin
 from attnwidget.analysis.overview import Overview, overview
-from attnwidget.analysis.score import score
-from attnwidget.analysis.sentences import LARGEST, NAMED, least_kl
+from attnwidget.analysis.reading import Reading
+from attnwidget.analysis.score import score, score_each
+from attnwidget.analysis.sentences import LARGEST, NAMED
 from attnwidget.analysis.wording import listed, number, percent, token
 from attnwidget.errors import PositionError, TokenError
 from attnwidget.heads import Head
@@ -124,7 +126,7 @@ def test_on_the_induction_model_kinds_direct_effects_and_depth_are_what_it_was_b
     assert looks[Head(1, 0)].value == pytest.approx(induction, abs=1e-5)
     assert looks[Head(0, 1)].value == pytest.approx(duplicate, abs=1e-5)
     assert looks[Head(0, 0)].value == pytest.approx(1, abs=1e-6) and "the token before" in looks[Head(0, 0)].text
-    assert looks[Head(1, 2)].text.startswith("1 of 6 heads looks at the first token, “#0” (attention sinks): L1H2 100%. That is 17%")
+    assert looks[Head(1, 2)].text.startswith("1 of 6 heads looks at the first token, “#0”: L1H2 100%. That is 17%")
     # What a kind does is said with its own exact effect: the duplicate head writes nothing.
     assert looks[Head(0, 1)].text.endswith("Removing it moves the answer by KL 0 nats, number 4 of 6.")
     assert looks[Head(1, 0)].text.endswith("removing L1H0 does most: it moves the answer by KL 5.11 nats, number 1 of 6.")
@@ -289,22 +291,44 @@ def test_the_depth_is_where_a_logit_lens_on_the_twins_own_states_has_the_answer_
 # -- the first choice ---------------------------------------------------------------------------------------------------
 
 
-def test_no_prediction_with_another_first_choice_is_nearer_than_the_bound():
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(300):
-        p = (3 * torch.randn(6, generator=generator).double()).softmax(-1)
-        first, second = p.topk(2).values.tolist()
-        bound = least_kl(first, second)
-        # Near p, where it is tight: p's first choice moved towards each other one, until that is first.
-        for other in range(6):
-            q = (p.log() + 0.7 * torch.randn(6, generator=generator).double()).softmax(-1)
-            if int(p.argmax()) in (other, int(q.argmax())):
-                continue
-            assert (p * (p / q).log()).sum().item() >= bound - 1e-12
-        at, then = p.topk(2).indices.tolist()
-        nearest = p.clone()
-        nearest[[at, then]] = (first + second) / 2
-        assert (p * (p / nearest).log()).sum().item() == pytest.approx(bound, abs=1e-12)
+def test_of_equal_first_choices_one_rule_is_told_everywhere():
+    """Five tokens without a repeat: the induction head copies them all alike, so two tie for first, and dead heads leave that so."""
+    run = load_model(induction_model()).run(induction_prompt()[:5])
+    logits = run.logits_at()
+    tied = (logits == logits.max()).nonzero()[:, 0].tolist()
+    assert len(tied) > 1
+    found = overview(run)
+    (answer,), (choice,) = of_kind(found, "answer"), of_kind(found, "first_choice")
+    first = run.model.token(tied[0])
+    assert f"go on with {token(first)}, " in answer.text and f"second is {token(run.model.token(tied[1]))}, " in answer.text
+    changed = []
+    for head in [Head(layer, head) for layer in range(2) for head in range(3)]:
+        after = run.ablate([head]).logits_at()
+        if after[tied[0]] < after.max():
+            changed.append(head)
+    # Without the induction head or the one it reads, all logits are 0 or turned round.
+    assert set(choice.heads) == set(changed) and choice.value == len(changed)
+    for one in of_kind(found, "effect"):
+        if len(one.heads) == 1 and one.heads[0] not in changed:
+            assert "comes first" not in one.text
+
+
+def test_a_head_after_which_the_old_first_choice_still_ties_is_not_said_to_change_it():
+    """The old first choice is above the other one in its id: the lowest id alone would call another first."""
+    run, head = load_model(induction_model()).run(induction_prompt()), Head(0, 0)
+    before, after = int(run.logits_at().argmax()), run.ablate([head]).logits_at()
+    assert int(after.argmax()) != before and after[before] == after.max()
+    (choice,) = of_kind(overview(run), "first_choice")
+    assert choice.heads == (Head(1, 0),) and choice.value == 1
+
+
+def test_the_first_choices_are_those_of_the_sweep_and_cost_no_more_rows(monkeypatch):
+    run = subject("gpt2").model.run(IDS)
+    asked = []
+    without = Reading.without
+    monkeypatch.setattr(Reading, "without", lambda self, heads, read: asked.append(len(heads)) or without(self, heads, read))
+    found = overview(run)
+    assert asked == [NAMED] and len(of_kind(found, "first_choice")) == 1
 
 
 # -- direct and total effects ---------------------------------------------------------------------------------------------
@@ -329,13 +353,17 @@ def test_direct_and_total_effects_are_compared_by_the_rule_that_is_stated():
     backup, early, turned, plain = Head(2, 0), Head(0, 0), Head(1, 3), Head(2, 2)
     total = {backup: 0.4, early: 3.0, turned: -0.5, plain: 1.0}
     alone = {backup: 2.0, early: 0.1, turned: 1.5, plain: 0.9}
-    made_up, indirect = of_kind(overview(run, scores=given(run, total, alone)), "direct")
-    assert made_up.heads == (backup, turned) and made_up.value == 2
-    assert "L2H0 writes 2.00 to it directly, yet without this head it falls by only 0.400" in made_up.text
-    assert "L1H3 writes 1.50 to it directly, yet without this head it even rises by 0.500" in made_up.text
+    smaller, indirect = of_kind(overview(run, scores=given(run, total, alone)), "direct")
+    assert smaller.heads == (backup, turned) and smaller.value == 2
+    assert "L2H0 writes 2.00 to it directly, yet without this head it falls by only 0.400" in smaller.text
+    assert "L1H3 writes 1.50 to it directly, yet without this head it even rises by 0.500" in smaller.text
+    for one in (smaller, indirect):
+        # What is the cause of it was not measured: the two differ in positions and in the norm as well as in what comes after.
+        assert "direct and total effects disagree" in one.text and "made up" not in one.text and "through what" not in one.text
+        assert "at this position only" in one.method and "zeroed alone, at all positions" in one.method
     assert indirect.heads == (early,) and indirect.value == 3
     assert "L0H0 writes 0.100 to it directly, yet without this head it falls by 3.00" in indirect.text
-    assert "of the 5 largest direct effects, those with a total under 50% of it" in made_up.method
+    assert "of the 5 largest direct effects, those with a total under 50% of it" in smaller.method
     assert "of the 5 largest totals, those with a direct effect under 10% of it" in indirect.method
 
 
@@ -372,10 +400,52 @@ def test_finished_scores_are_used_and_what_was_measured_otherwise_is_not():
         "conditional": {name: score(run.ablate("L0H0"), "ablation", metric=name) for name in exact},
         "estimate": {name: score(run, "attribution", metric=name) for name in exact},
         "unfinished": {name: dataclasses.replace(one, values=np.where(np.eye(3, 4), np.nan, one.values)) for name, one in exact.items()},
+        "without first choices": {"kl": dataclasses.replace(exact["kl"], extra={})},
         "target": {"logit_diff": score(run, "ablation", metric="logit_diff", target=9, against=11)},
     }
     for what, given_ in others.items():
         assert overview(run, scores=given_) == fresh, what
+
+
+def test_scores_of_another_prompt_or_condition_are_not_used():
+    model = subject("llama").model
+    run, other = model.run(IDS), model.run([37, 201, 44, 90, 37, 201, 44, 91, 18][: len(IDS)])
+    pair = {"target": int(run.logits_at().argmax()), "against": 9}
+    fresh = overview(run, **pair)
+    assert overview(run, **pair, scores=score_each(other, "ablation", ("kl", "logit_diff"), **pair)) == fresh
+    assert overview(run, **pair, scores={"direct_logit": score(other, "direct_logit", **pair)}) == fresh
+    # Of the same heads, and in words the same: "z multiplied by 0.333333".
+    off = [Head(0, 1)]
+    third, nearly = (run.ablate(off, "scale", scale=scale) for scale in (1 / 3, 0.3333333))
+    assert third.ablation.describe() == nearly.ablation.describe()
+    moved = _given_kl(nearly)
+    assert overview(third, scores=moved) == overview(third) != overview(nearly, scores=moved)
+    # The same run made again is the same.
+    again = run.ablate(off, "scale", scale=1 / 3)
+    assert overview(again, scores=_given_kl(third)) == overview(third, scores=_given_kl(third)) != overview(third)
+
+
+def _given_kl(run) -> dict[str, HeadScores]:
+    """As given, but so that it shows whether it was used."""
+    kl = score(run)
+    return {"kl": dataclasses.replace(kl, values=kl.values + 1)}
+
+
+def test_resampled_from_another_prompt_is_another_condition():
+    model = subject("llama").model
+    run = model.run(IDS)
+    a, b = (run.ablate("L0H1", "resample", reference=[[3 + by, *IDS[1:]]]) for by in (1, 2))
+    assert origin(a) == origin(run.ablate("L0H1", "resample", reference=[[4, *IDS[1:]]])) != origin(b)
+    assert hash(origin(a)) != hash(origin(run)) and origin(run) == origin(run.ablate([]))
+
+
+def test_whatever_takes_time_tells_progress():
+    """Where it is told, a more urgent request goes first."""
+    told: list[str] = []
+    run = subject("gpt2").model.run(IDS)
+    overview(run, progress=lambda done, total, text: told.append(text), scores=score_each(run, "ablation", ("kl", "logit_diff")))
+    said = ("Reading the answer without a head", "Reading what heads write", "Looking for kinds of heads")
+    assert all(told.count(text) > 1 for text in said)
 
 
 def test_progress_may_end_it():
@@ -411,6 +481,48 @@ def test_a_prompt_without_repeats_says_that_it_has_none():
     found = overview(subject("gpt2").model.run([37, 201, 44, 90]))
     assert "Left out, induction and duplicate token: no repeats in this prompt." in found.note
     assert len(of_kind(found, "attention")) == 2
+
+
+def test_one_query_is_said_to_have_no_interval():
+    model = load_model(induction_model())
+    found = overview(model.run([0, 5, 6, 7, 5]))
+    (said,) = [one for one in of_kind(found, "attention") if "(induction)" in one.text]
+    assert "in the one query that can show it" in said.text
+    assert "1 query; found: 0.4 or more, and above the chance" in said.method and "one query has no interval" in said.method
+    assert "95%" not in said.method
+    (several,) = [one for one in of_kind(found, "attention") if "(previous token)" in one.text]
+    assert "4 queries; found" in several.method and "its 95% interval above the chance" in several.method
+    assert "the interval takes queries to be independent, which those of one prompt are not" in several.method
+
+
+def test_an_ablated_head_is_not_said_to_act():
+    model = load_model(induction_model())
+    run = model.run(induction_prompt())
+    found = overview(run.ablate("L0H1"))
+    (said,) = [one for one in of_kind(found, "attention") if "duplicate" in one.text]
+    assert said.text.startswith("No head is found that looks") and Head(0, 1) not in said.heads
+    assert "heads that are ablated are left out" in said.method
+    sinks = of_kind(found, "attention")[-1]
+    assert sinks.text.startswith("1 of 5 heads looks at the first token") and sinks.value == 1 / 5
+    assert sinks.text.endswith("of the heads that are not ablated.")
+
+
+def test_with_every_head_ablated_there_is_nothing_to_say_of_heads():
+    found = overview(
+        load_model(induction_model()).run(induction_prompt()).ablate([Head(layer, head) for layer in range(2) for head in range(3)])
+    )
+    assert {one.kind for one in found.sentences} == {"answer", "effect", "depth"}
+    assert all(not one.heads for one in found.sentences) and "KL is 0" not in repr(found)
+    assert re.search("Left out, effects of heads, .* and kinds of heads: Every head is ablated already", found.note)
+
+
+def test_only_a_first_token_that_the_tokenizer_puts_there_is_called_a_sink():
+    model = subject("llama").model
+    bos = model.vocabulary.bos_id
+    assert bos is not None
+    for ids, named in (([bos, 37, 201, 44], True), ([37, 201, 44, 90], False)):
+        (said,) = [one for one in of_kind(overview(model.run(ids)), "attention") if "at the first token" in one.text]
+        assert ("attention sinks" in said.text) == named
 
 
 def test_a_mask_is_what_is_read_and_named():

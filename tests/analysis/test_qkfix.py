@@ -119,7 +119,7 @@ def test_in_an_ablated_run():
     uniform = (torch.ones(N, N).tril() / torch.arange(1, N + 1)[:, None]).double()
     run = s.model.run(IDS).ablate(heads)
     expected = _expected(hand, [run.patterns(layer) for layer in range(LAYERS)], [uniform] * LAYERS)
-    found = score(run, "attribution_qkfix", **PAIR).values
+    found = score(run, "attribution_qkfix", **PAIR).values.copy()
     assert np.argwhere(np.isnan(found)).tolist() == [list(head) for head in heads]
     for head in heads:
         found[head] = expected[head]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from attnwidget import AttnWidgetError, ModeError, ModelError
+from attnwidget.analysis.headscores import HeadScores
 from attnwidget.analysis.measure import METRICS
 from attnwidget.analysis.score import METHODS, score, score_each
 from attnwidget.heads import Head
@@ -24,7 +25,7 @@ def test_every_method_gives_every_head_a_finite_number_and_says_how(run, method)
     assert found.values.shape == (LAYERS, HEADS) and found.values.dtype == np.float64
     assert np.isfinite(found.values).all() and np.abs(found.values).max() > 1e-3
     assert (found.method, found.position, found.processing, found.dtype) == (method, len(IDS) - 1, "weights as shipped", "float32")
-    assert found.exact == (method in {"ablation", "gradient", "gradient_activation", "direct_logit", "output_norm"})
+    assert found.exact == (method in {"ablation", "direct_logit", "output_norm"})
     assert found.formula in found.describe() and "{" not in found.describe() + found.label
     assert f"position {len(IDS) - 1}" in repr(found) and ("exact" if found.exact else "approximate") in repr(found)
     if METHODS[method].modes != ():
@@ -32,8 +33,8 @@ def test_every_method_gives_every_head_a_finite_number_and_says_how(run, method)
     if not found.signed:
         assert (found.values >= 0).all()
     frame = found.to_frame()
-    assert len(frame) == LAYERS * HEADS and frame[method].is_monotonic_decreasing
-    assert [Head(r.layer, r.index) for r in frame.itertuples()][:3] == found.top(3)
+    assert list(frame["head"][LAYERS * HEADS :]) == list(found.parts) and frame[method][: LAYERS * HEADS].is_monotonic_decreasing
+    assert [Head(r.layer, r.index) for r in frame.head(3).itertuples()] == found.top(3)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -57,7 +58,8 @@ def test_conditional_scores_leave_out_what_is_off(run):
         found = score(off, method, metric="logit_diff")
         assert found.conditional == ((0, 0), (1, 2))
         assert np.isnan(found.values[1, 2]) and np.isnan(found.values[0, 0]) and np.isfinite(found.values).sum() == LAYERS * HEADS - 2
-        assert "with L0H0, L1H2 ablated already" in found.describe()
+        assert "with L0H0, L1H2 ablated already (z set to zero at all positions)" in found.describe()
+        assert found.condition == "z set to zero at all positions" and score(run, method).condition == ""
         assert found.to_frame()["head"].tolist()[-2:] == ["L0H0", "L1H2"] and Head(1, 2) not in found.top(100)
 
 
@@ -113,6 +115,14 @@ def test_what_progress_raises_ends_it(run):
         ({"method": "integrated_gradients", "nodes": 3}, r"has no option 'nodes': it takes steps"),
         ({"method": "integrated_gradients", "steps": 0}, r"steps"),
         ({"method": "attribution_qkfix", "node": "v"}, r"node"),
+        ({"chunk": -3}, r"chunk must be a whole number of heads, 1 or more, not -3"),
+        ({"chunk": 2.5}, r"not 2.5"),
+        ({"chunk": True}, r"not True"),
+        ({"target": 5}, r"metric 'kl' takes no target"),
+        ({"metric": "probability", "against": 5}, r"metric 'probability' takes no against"),
+        ({"method": "output_norm", "target": 5}, r"'output_norm' takes no target"),
+        ({"metric": "logit_diff", "target": 5, "against": 5}, r"target and against are both"),
+        ({"method": "attribution", "metric": "logit_diff", "top_tokens": 3}, r"top_tokens is about the attribution of KL"),
         ({"position": 99}, r"No position 99"),
     ],
 )
@@ -126,6 +136,9 @@ def test_modes_that_cannot_be_asked(run):
         score(run, mode="off")
     with pytest.raises(ModeError, match="ablates nothing"):
         score(run, "direct_logit", mode="mean")
+    for unused in ({"scale": 3.0}, {"seed": 4}, {"threshold": 0.9}, {"positions": [1]}):
+        with pytest.raises(ModeError, match=f"'direct_logit' ablates nothing, so it takes no {next(iter(unused))}"):
+            score(run, "direct_logit", **unused)
     with pytest.raises(ModeError, match="can speak of the modes 'zero', 'resample'"):
         score(run, "attribution_qkfix", mode="uniform")
     with pytest.raises(ModeError, match="same length"):
@@ -144,3 +157,43 @@ def test_a_classifier(run):
     found = score(run, metric="logit_diff")
     assert found.position is None and np.abs(found.values).max() > 1e-3
     assert found.values[1, 1] == pytest.approx(score(run, "ablation", metric="logit_diff", chunk=1).values[1, 1], abs=1e-5)
+
+
+def test_a_printed_formula_has_the_sign_of_the_number(run):
+    """`Σ (z* − z) · ∂effect/∂z` for zero ablation, with the slope of the effect from a loop over differences."""
+    for method in ("attribution", "gradient_activation"):
+        found = score(run, method, metric="entropy", heads=[(2, 1)])
+        assert "∂effect/∂z" in found.formula and "∂m" not in found.formula
+        small = score(run, "ablation", metric="entropy", mode="scale", scale=0.99, heads=[(2, 1)])
+        # z* − z = −0.01 z is a hundredth of the way to zero.
+        assert found.values[2, 1] == pytest.approx(100 * small.values[2, 1], rel=0.05)
+
+
+def test_a_description_names_what_was_asked(run):
+    target, against = (run.model.token(i) for i in (7, 111))
+    for method in (name for name, method in METHODS.items() if method.metrics):
+        found = score(run, method, metric="logit_diff", target=7, against=111)
+        assert target.strip() in found.describe() and against.strip() in found.describe()
+        assert found.describe().startswith(found.label) and repr(found).startswith(f"HeadScores({found.label}: ")
+    divergence = score(run)
+    assert divergence.label == "KL" and divergence.describe().startswith("KL(before ‖ after): ") and "(before ‖ after)" in repr(divergence)
+    assert divergence.to_frame().attrs["metric"] == "kl" and divergence.to_frame().attrs["baseline"] == divergence.baseline
+
+
+def test_values_cannot_be_written_to():
+    mine = np.zeros((1, 2))
+    scores = HeadScores(mine, "m", "m", "f", "", True, True)
+    with pytest.raises(ValueError, match="read-only"):
+        scores.values[0, 0] = 1
+    mine[0, 0] = 5
+    assert scores.values[0, 0] == 0
+
+
+def test_several_metrics_may_each_need_their_own_tokens(run):
+    found = score_each(run, "ablation", ("kl", "logit_diff"), target=7, against=111)
+    assert (found["kl"].target, found["logit_diff"].target) == (None, run.model.token(7))
+
+
+def test_what_a_head_puts_out_that_is_off_belongs_to_the_sum(run):
+    off = run.ablate([(1, 2)], "scale", scale=0.5)
+    assert np.isfinite(score(off, "direct_logit").values[1, 2]) and score(off, "output_norm").values[1, 2] > 0

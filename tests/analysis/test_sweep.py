@@ -101,6 +101,30 @@ def test_the_batch_is_what_each_head_alone_is(pair, mode):
     assert np.nanmax(np.abs(found["kl"].values)) > 1e-4
 
 
+def test_what_comes_first_without_each_head():
+    for name in ("llama", "bert-classifier"):
+        run = subject(name).model.run(IDS)
+        firsts = score(run).extra["first_choice"]
+        assert [firsts[head] for head in EVERY] == [int(run.ablate([head]).logits_at().argmax()) for head in EVERY]
+    run = subject("llama").model.run(IDS)
+    both = score_each(run, "ablation", ("perplexity", "kl"), heads=[(1, 2)])["kl"].extra["first_choice"]
+    assert np.isfinite(both).sum() == 1 and both[1, 2] == score(run).extra["first_choice"][1, 2]
+    assert score(run, metric="perplexity").extra == {}
+
+
+def test_a_first_choice_is_not_overtaken_by_its_equal():
+    """Without a repeat the induction model looks everywhere alike, so that tokens tie; heads that do nothing leave it so."""
+    ids = induction_prompt()[:5]
+    run = load_model(induction_model()).run(ids)
+    before = int(run.logits_at().argmax())
+    firsts = score(run).extra["first_choice"]
+    for head in [Head(layer, head) for layer in range(2) for head in range(3)]:
+        after = run.ablate([head]).logits_at()
+        ties = (after == after.max()).nonzero()[:, 0].tolist()
+        assert firsts[head] == (before if before in ties else ties[0])
+    assert firsts[1, 2] == before
+
+
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
 def test_in_float64_they_differ_by_its_rounding(name):
     s = fresh(name)

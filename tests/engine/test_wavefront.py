@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification
 from attnwidget import ModelError, load_model
 from attnwidget.engine import Edit, wavefront
 from attnwidget.engine.interrupt import Cancelled, interruptible
+from attnwidget.engine.memory import CPU_TOKENS, pass_bytes, read_bytes
 from attnwidget.engine.narrow import narrow_call
 
 from ..models import ALL, HEADS, IDS, LAYERS, PATTERN_MODES, VOCAB, fresh, name_of, state, subject, tokenizer, unchanged, wide
@@ -172,23 +174,45 @@ def test_variants_are_made_when_they_are_needed():
 
 
 def test_the_memory_budget_and_the_tokens_of_a_pass():
-    module = importlib.import_module("attnwidget.engine.wavefront")
     s = subject("llama")
     engine = s.model.engine
     recording = engine.record(torch.tensor([IDS]))
-    one = module.row_bytes(engine, recording, [LAST])
-    everything = module.row_bytes(engine, recording)
-    assert everything >= 3 * 4 * VOCAB * len(IDS) > one > 4 * 4 * HEADS * len(IDS) ** 2
+    in_chunk = read_bytes(engine, recording, [LAST])
+    assert read_bytes(engine, recording) > 3 * 4 * VOCAB * len(IDS) > in_chunk > 3 * 4 * VOCAB
+    assert pass_bytes(engine, recording) > 4 * 4 * HEADS * len(IDS) ** 2
 
-    def sizes(**how):
-        return [len(indices) for indices, _ in wavefront(engine, recording, map(zeroed, SINGLES), [LAST], **how)]
+    def sizes(variants=SINGLES, of=recording, **how):
+        return [len(indices) for indices, _ in wavefront(engine, of, map(zeroed, variants), [3], **how)]
 
-    assert sizes(max_bytes=4 * one) == [4, 4, 4]
+    assert sizes(max_bytes=2 * 4 * in_chunk) == [4, 4, 4]
     assert sizes(max_bytes=1) == [1] * 12, "one row always goes"
+    # On a CPU, a chunk has so many tokens, each counted by the share of the model that it goes through.
     long = engine.record(torch.tensor([(IDS * 8)[:64]]))
-    n = module.CPU_TOKENS // 64
-    (first, _), *_ = wavefront(engine, long, map(zeroed, SINGLES * 2), [3])
-    assert len(first) == n < 24
+    blocks = CPU_TOKENS * LAYERS // 64
+    found = sizes([[(1, 0)]] * 60, long)
+    assert found == [blocks // 2, blocks // 2, 60 - 2 * (blocks // 2)]
+
+
+def test_a_chunk_may_take_several_passes(monkeypatch):
+    """So that what is between two products stays in the caches, while the unembedding is read once."""
+    module = importlib.import_module("attnwidget.engine.wavefront")
+    s = fresh("llama")
+    engine = s.model.engine
+    recording = engine.record(torch.tensor([IDS]))
+    usual = front(engine, recording, map_list(SINGLES))
+    monkeypatch.setattr(module, "LEAST_TOKENS", 5 * len(IDS) + 3)
+    monkeypatch.setattr(module, "CACHED", 1)
+    sizes, tails = [], []
+    handles = [
+        s.source.model.layers[1].mlp.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0]))),
+        s.source.lm_head.register_forward_pre_hook(lambda _m, args: tails.append(len(args[0]))),
+    ]
+    got = front(engine, recording, map_list(SINGLES[::-1]))[::-1]
+    for handle in handles:
+        handle.remove()
+    assert tails == [12] and sizes == [4, 4], "three passes of four rows, and the last of them joins above"
+    for row, other in zip(got, usual, strict=True):
+        assert far(row, other) <= CLOSE
 
 
 @pytest.mark.parametrize(
@@ -298,28 +322,31 @@ def map_list(sets):
 
 
 class _Blurs(torch.nn.Module):
-    """Carries something from each position to the next, behind the attention."""
+    """Carries a little from each position to the next, behind the attention."""
 
     def __init__(self, mlp):
         super().__init__()
         self.mlp = mlp
 
     def forward(self, x):
-        return self.mlp(x) + 0.1 * x.roll(1, dims=1)
+        return self.mlp(x) + 0.05 * x.roll(1, dims=1)
 
 
-def test_a_last_block_whose_positions_are_not_apart_is_run_whole():
-    twin = wide(specs["gpt2"].build())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_last_block_whose_positions_are_not_apart_is_run_whole(dtype):
+    twin = wide(specs["gpt2"].build()).to(dtype)
     twin.set_attn_implementation("eager")
+    apart = copy.deepcopy(twin)
     twin.transformer.h[2].mlp = _Blurs(twin.transformer.h[2].mlp)
-    import copy
-
     model = load_model(copy.deepcopy(twin), tokenizer=tokenizer())
     engine = model.engine
     recording = engine.record(torch.tensor([IDS]))
-    assert engine.resumes and narrow_call(engine, recording, [LAST]) is None
-    got = front(engine, recording, map_list(SINGLES))
-
+    assert engine.resumes and narrow_call(engine, recording, [0]) is None and narrow_call(engine, recording, [LAST]) is None
+    engine = load_model(apart, tokenizer=tokenizer()).engine
+    assert narrow_call(engine, engine.record(torch.tensor([IDS])), [LAST]) is not None, "and this is what tells them apart"
+    if dtype != torch.float32:
+        return
+    got = front(model.engine, recording, map_list(SINGLES))
     for row, ((layer, head),) in zip(got, SINGLES, strict=True):
 
         def slice_off(_m, args, head=head):

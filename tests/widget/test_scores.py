@@ -9,6 +9,7 @@ import torch
 import transformers as tf
 
 from attnwidget import AttentionWidget, AttnWidgetError, ModelError, load_model
+from attnwidget.analysis.headkinds import HeadKinds, KindScores
 from attnwidget.analysis.headscores import HeadScores
 from attnwidget.analysis.kinds import KINDS, detect_heads
 from attnwidget.analysis.measure import METRICS
@@ -16,6 +17,7 @@ from attnwidget.analysis.overview import overview
 from attnwidget.analysis.score import METHODS, score
 from attnwidget.analysis.statistics import STATISTICS, head_statistic
 from attnwidget.widget import jobs, sweep
+from attnwidget.widget.kinds import _kind
 from attnwidget.widget.painted import painted, saved
 from tests.models import SPECS, VOCAB, subject, tokenizer, wide
 from tests.small import small_model
@@ -103,7 +105,7 @@ def test_the_estimate_comes_first_and_exact_values_replace_it_from_the_lowest_la
     last, parts = front.scores(), front.partials
     exact, estimate = score(run).values, score(run, "attribution").values
     assert (parts[0]["known"] == 1).all() and not parts[0]["exact"]
-    assert parts[0]["method"] == "ablation" and "second order" in parts[0]["describe"] and "approximate" in parts[0]["describe"]
+    assert parts[0]["method"] == "ablation" and "to first order" in parts[0]["describe"] and "approximate" in parts[0]["describe"]
     counts = [int((part["known"] == 2).sum()) for part in parts]
     assert counts == sorted(counts) and len(set(counts)) > 5 and counts[0] == 0 < counts[1]
     for part, count in zip(parts, counts, strict=True):
@@ -111,7 +113,8 @@ def test_the_estimate_comes_first_and_exact_values_replace_it_from_the_lowest_la
         assert measured.ravel()[:count].all(), "layer by layer"
         same(part["values"], np.where(measured, exact, estimate))
         assert part["estimate"]["pearson"] is None and not part["exact"]
-    assert f"{counts[1]} heads measured, the others estimated" in parts[1]["describe"]
+    assert f"unfinished: {counts[1]} heads measured, the others estimated" in parts[1]["describe"]
+    assert "; exact" in last["describe"] and not any("; exact" in part["describe"] for part in parts[:-1])
     assert (last["known"] == 2).all() and "estimated" not in last["describe"]
 
 
@@ -202,7 +205,8 @@ def test_where_no_estimate_can_be_had_the_exact_values_come_alone(widget, front,
     found = front.scores()
     assert found["estimate"] is None and (found["known"] == 2).all()
     assert all(set(np.unique(part["known"])) <= {0, 2} for part in front.partials)
-    assert "others not yet" in front.partials[0]["describe"]
+    first = front.partials[0]
+    assert "others not yet" in first["describe"] and "; exact" not in first["describe"] and not first["exact"] and found["exact"]
 
 
 # -- patience ---------------------------------------------------------------------------------------------------------------
@@ -215,7 +219,7 @@ def test_a_sweep_that_would_take_longer_stops_and_goes_on_when_told_to(front, wi
     assert 0 < measured.sum() < 16 and (stopped["known"] > 0).all() and not stopped["exact"]
     assert stopped["remaining"] > 0 and stopped["estimate"]["spearman"] is None
     same(stopped["values"], np.where(measured, exact, estimate))
-    assert widget.scored["remaining"] > 0
+    assert widget.scored == {}, "only what is finished is saved"
     again = front.scores(patience=0)
     assert (again["known"] == stopped["known"]).all() and again["seconds"] == stopped["seconds"], "its pace is known by now"
     front.sent.clear()
@@ -387,6 +391,28 @@ def test_every_score_by_its_name(front, widget, run, name):
     assert widget.scored["method"] == name and fact["refused"] is None and found["signed"] <= fact["signed"]
 
 
+def test_parts_of_a_direct_attribution_are_sent_and_saved_and_sum_to_the_logit_difference(front, widget, run):
+    found, prediction = front.scores(method="direct_logit", metric=None), widget.prediction
+    names = [part["name"] for part in found["parts"]]
+    assert names[0] == "embedding" and {f"MLP {layer}" for layer in range(4)} <= set(names)
+    logits = run.logits_at()
+    difference = (logits[prediction.target.id] - logits[prediction.against.id]).item()
+    assert found["values"].sum() + sum(part["value"] for part in found["parts"]) == pytest.approx(difference, abs=1e-5)
+    saved_parts = widget.scored["parts"]
+    assert [part["name"] for part in saved_parts] == names
+    assert [part["value"] for part in saved_parts] == pytest.approx([part["value"] for part in found["parts"]], rel=1e-5)
+    assert front.scores()["parts"] == []
+
+
+def test_a_head_over_a_lower_threshold_but_not_surely_above_chance_is_not_sent():
+    values = np.array([[0.9, 0.3, 0.25, 0.02]])
+    low, high = np.array([[0.8, 0.05, 0.2, 0.0]]), np.array([[1.0, 0.55, 0.3, 0.04]])
+    one = KindScores("induction", "induction", "f", values, low, high, chance=0.1)
+    sent = _kind(HeadKinds({"induction": one}, "s", "8 prompts", fixed=0.2), "induction")
+    assert [row["head"] for row in sent["found"]["fixed"]] == [[0, 0], [0, 2]]
+    assert [row["low"] for row in sent["found"]["fixed"]] == [0.8, 0.2]
+
+
 def test_kinds_are_looked_for_once_per_model(front, model):
     front.scores(method="induction")
     other = Front(AttentionWidget(model, "the dog sat"))
@@ -398,9 +424,11 @@ def test_kinds_are_looked_for_once_per_model(front, model):
         one = found[kind["name"]]
         same(array(kind["values"], buffers), one.values)
         assert kind["chance"] == one.chance and kind["threshold"] == 0.4
-        assert [tuple(row["head"]) for row in kind["found"]] == found.heads(kind["name"])
-        for row in kind["found"]:
-            assert row["low"] <= row["score"] == one.values[tuple(row["head"])] <= row["high"]
+        assert list(kind["found"]) == ["fixed", "mean_sd", "variance"]
+        for rule, rows in kind["found"].items():
+            assert [tuple(row["head"]) for row in rows] == found.heads(kind["name"], rule)
+            for row in rows:
+                assert row["low"] <= row["score"] == one.values[tuple(row["head"])] <= row["high"]
         assert kind["dynamic"]["mean_sd"] == pytest.approx(one.values.mean() + 2 * one.values.std())
 
 
@@ -413,7 +441,7 @@ def test_kinds_on_the_prompts_own_repeats(front, widget, run):
     widget.prompt = "the cat sat"
     result, _ = front.result("kinds", run_key=widget.run_key, own=True)
     by_name = {kind["name"]: kind for kind in result["kinds"]}
-    assert by_name["induction"]["found"] == [] and by_name["induction"]["chance"] is None
+    assert not any(by_name["induction"]["found"].values()) and by_name["induction"]["chance"] is None
     assert "no repeats" in by_name["induction"]["formula"]
 
 
@@ -482,7 +510,7 @@ def test_perplexity_is_for_models_that_predict_the_next_token(name):
 def test_a_difference_of_two_logits_needs_two():
     config = tf.BertConfig(num_labels=1, num_hidden_layers=2, num_attention_heads=4, hidden_size=32, intermediate_size=48, vocab_size=VOCAB)
     front = Scores(AttentionWidget(load_model(tf.BertForSequenceClassification(config).eval(), tokenizer=tokenizer(encoder=True)), TEXT))
-    assert "only one answer to choose from" in front.refused(metric="logit_diff")
+    assert "has one output" in front.refused(metric="logit_diff")
     assert (front.scores()["values"] == 0).all(), "one class has all the probability whatever is ablated"
 
 
@@ -500,8 +528,11 @@ def test_what_only_a_run_can_tell_is_refused_in_a_sentence_then(front, widget):
 
 
 def test_finished_scores_are_saved_with_the_notebook(front, widget):
-    found = front.scores(ablation=ablating((1, 1)), conditional=True)
+    asking = front.asking(ablation=ablating((1, 1), mode="scale", scale=1 / 3), conditional=True, target="dog", metric="logit_diff")
+    found = front.scores(**asking, unknown="x")
     kept = json.loads(json.dumps(widget.get_state(["scored"])["scored"], allow_nan=False))
+    # All of it, and to the last digit: the page compares it with what it would ask.
+    assert kept.pop("question") == {name: asking[name] for name in asking if name != "patience"}
     assert kept["values"][1][1] is None and kept["known"][1][1] == 0
     assert {name: kept[name] for name in kept if name not in ("values", "known", "estimate", "seconds")} == {
         name: found[name] for name in found if name not in ("values", "known", "estimate", "seconds")
@@ -509,7 +540,7 @@ def test_finished_scores_are_saved_with_the_notebook(front, widget):
     for mine, sent in ((kept["values"], found["values"]), (kept["estimate"]["values"], found["estimate"]["values"])):
         np.testing.assert_allclose(np.array(mine, float), sent.astype(float), rtol=1e-5)
     widget.set_state({"scored": {}})
-    assert widget.scored == kept, "a view cannot change it"
+    assert {**widget.scored, "question": None} == {**kept, "question": None}, "a view cannot change it"
 
 
 def test_what_is_saved_of_a_large_model_stays_small():
@@ -518,10 +549,10 @@ def test_what_is_saved_of_a_large_model_stays_small():
     scores = HeadScores(values, "ablation", "KL", "each head ablated alone", "nats", True, False, "effect", metric="kl")
     known = np.where(np.isnan(values), 0, 2)
     estimate = {"values": painted(scores, "effect", known, True, 1.0)["values"], "formula": "f", "pearson": 0.9, "spearman": None}
-    kept = saved(painted(scores, "effect", known, True, 1.0, None, estimate))
+    kept = saved(painted(scores, "effect", known, True, 1.0, None, estimate), {"method": "ablation"})
     assert len(json.dumps(kept, separators=(",", ":"), allow_nan=False)) <= 60_000
     np.testing.assert_allclose(np.array(kept["values"], float), values, rtol=5e-3)
-    assert kept["values"][3][5] is None and set(kept) == set(painted(scores, "effect", known, True, 1.0))
+    assert kept["values"][3][5] is None and set(kept) == {*painted(scores, "effect", known, True, 1.0), "question"}
 
 
 def test_numbers_that_do_not_fit_are_undefined_and_never_infinite():

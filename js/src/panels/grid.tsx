@@ -26,8 +26,8 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
   const error = store.scores.error.value;
   // What was cancelled half-way is on screen, and its line says how to go on.
   const trouble = error?.kind === "cancelled" && store.scores.current.value ? null : error;
-  // Named also when the last head has been measured, so that nothing moves then.
-  const approximate = effect && (scores.estimate !== null || ranking.fact.value?.exact === false);
+  const approximate =
+    effect && ranking.all.value.some(({ value, exact }) => Number.isNaN(exact) && !Number.isNaN(value));
   const label = scores ? quantity(scores, state.tokens.value.length) : "";
   const wide = Math.max(MARGIN + g.width, Math.min(room, HEADER));
   const width = { maxWidth: `${wide}px` };

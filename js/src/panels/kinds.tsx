@@ -2,14 +2,12 @@
 
 import { useSignal } from "@preact/signals";
 import { count, headName, signed } from "../labels";
-import type { Head, Kind } from "../source/ops";
+import type { FoundHead, Kind, KindRule } from "../source/ops";
 import type { Store } from "../store";
 import { HeadChip } from "./headchip";
 import { ErrorMessage, ProgressLine, Quiet, Segmented } from "./parts";
 
-type Rule = "fixed" | "mean_sd" | "variance";
-
-const RULES: Record<Rule, { text: string; title: string }> = {
+const RULES: Record<KindRule, { text: string; title: string }> = {
   fixed: { text: "fixed", title: "The usual convention: the same threshold for every model." },
   mean_sd: { text: "mean + 2 sd", title: "The mean over all heads plus two standard deviations." },
   variance: {
@@ -20,36 +18,14 @@ const RULES: Record<Rule, { text: string; title: string }> = {
 };
 const LISTED = 8;
 
-export interface Row {
-  head: Head;
-  score: number;
-  low: number | null;
-  high: number | null;
-}
-
 /** null where the rule is undefined for these heads. */
-export function threshold(kind: Kind, rule: Rule): number | null {
+export function threshold(kind: Kind, rule: KindRule): number | null {
   return rule === "fixed" ? kind.threshold : kind.dynamic[rule];
-}
-
-/**
- * The heads that `rule` finds, highest first. At or over its own threshold the kernel's word counts, which also asks that the
- * interval lie above chance; between that and a lower threshold intervals are not known, and the score itself must.
- */
-export function over(kind: Kind, rule: Rule, heads: number): Row[] {
-  const least = threshold(kind, rule);
-  if (least === null) return [];
-  const rows: Row[] = kind.found.filter(({ score }) => score >= least);
-  kind.values.data.forEach((score, i) => {
-    const between = score >= least && score < Math.fround(kind.threshold) && score > (kind.chance ?? 0);
-    if (between) rows.push({ head: [Math.floor(i / heads), i % heads], score, low: null, high: null });
-  });
-  return rows.sort((a, b) => b.score - a.score || a.head[0] - b.head[0] || a.head[1] - b.head[1]);
 }
 
 export function KindsPanel({ store }: { store: Store }) {
   const { kinds, ui } = store;
-  const rule = useSignal<Rule>("fixed");
+  const rule = useSignal<KindRule>("fixed");
   const found = kinds.value.value;
   const error = kinds.error.value;
   const old = !kinds.current.value || store.prompt.pending.value;
@@ -75,7 +51,7 @@ export function KindsPanel({ store }: { store: Store }) {
             onPick={(value) => {
               rule.value = value;
             }}
-            options={(Object.keys(RULES) as Rule[]).map((value) => ({ value, ...RULES[value] }))}
+            options={(Object.keys(RULES) as KindRule[]).map((value) => ({ value, ...RULES[value] }))}
           />
         </span>
       </div>
@@ -99,11 +75,11 @@ export function KindsPanel({ store }: { store: Store }) {
   );
 }
 
-function OneKind({ store, kind, rule, old }: { store: Store; kind: Kind; rule: Rule; old: boolean }) {
+function OneKind({ store, kind, rule, old }: { store: Store; kind: Kind; rule: KindRule; old: boolean }) {
   const all = useSignal(false);
   const heads = store.state.n_heads.value;
   const least = threshold(kind, rule);
-  const rows = over(kind, rule, heads);
+  const rows = kind.found[rule];
   const listed = all.value ? rows : rows.slice(0, LISTED);
   return (
     <section class="aw-kind" aria-label={kind.label}>
@@ -159,7 +135,7 @@ function OneKind({ store, kind, rule, old }: { store: Store; kind: Kind; rule: R
 }
 
 /** The score as a dot on 0 to 1, with its interval; percentages, so that it needs no measured width. */
-function Dot({ row, chance, least }: { row: Row; chance: number | null; least: number | null }) {
+function Dot({ row, chance, least }: { row: FoundHead; chance: number | null; least: number | null }) {
   const x = (value: number) => `${100 * Math.min(1, Math.max(0, value))}%`;
   return (
     <svg class="aw-dot" aria-hidden="true">
@@ -195,7 +171,7 @@ function Paint({ store, kind }: { store: Store; kind: Kind }) {
   );
 }
 
-function interval({ low, high }: Row): string {
+function interval({ low, high }: FoundHead): string {
   return low === null || high === null ? "" : ` interval ${signed(low)} to ${signed(high)}`;
 }
 
@@ -210,7 +186,7 @@ function best(kind: Kind, heads: number, least: number | null): string {
   return `The highest is ${headName([Math.floor(at / heads), at % heads])} with ${signed(score)}${chance}.`;
 }
 
-function sentence(kind: Kind, rows: Row[], least: number | null): string {
+function sentence(kind: Kind, rows: FoundHead[], least: number | null): string {
   const [first] = rows;
   return `${kind.label}: ${count(rows.length, "head")} at ${signed(least)} or more, highest ${headName(first!.head)} with ${signed(first!.score)}.`;
 }

@@ -17,7 +17,7 @@ const SPARE = 6;
 
 /** The rows to make, when the list is scrolled to `top`. */
 export function windowOf(top: number, length: number): { from: number; to: number } {
-  const from = Math.max(0, Math.floor(top / ROW) - SPARE);
+  const from = Math.max(0, Math.min(length, Math.floor(top / ROW) - SPARE));
   return { from, to: Math.min(length, from + IN_SIGHT + 2 * SPARE) };
 }
 
@@ -51,6 +51,8 @@ export function RankingTable({ store, scores, list, columns }: Props) {
     approximate: ["approx"],
     value: ["value"],
   }[columns];
+  // They belong to the sum over every head, and to no choice of them.
+  const parts = store.ranking.dimmed.value ? [] : scores.parts;
   const numbers = (entry: Entry): string[] => {
     if (Number.isNaN(entry.value)) return ["undefined", ...names.slice(1).map(() => "")];
     const exact = write(entry.exact);
@@ -73,7 +75,7 @@ export function RankingTable({ store, scores, list, columns }: Props) {
         role="grid"
         aria-label={`Every head: ${scores.label}. Enter shows, A ablates.`}
         aria-multiselectable="true"
-        aria-rowcount={list.length + 1}
+        aria-rowcount={list.length + parts.length + 1}
         {...rows.host}
       >
         <thead>
@@ -112,6 +114,13 @@ export function RankingTable({ store, scores, list, columns }: Props) {
             );
           })}
           <Space rows={list.length - to} />
+          {parts.map(({ name, value }, i) => (
+            <tr class="aw-part" key={name} aria-rowindex={list.length + i + 2}>
+              <td colSpan={3}>{name}</td>
+              <td>{compact(value)}</td>
+              <td colSpan={names.length} />
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>

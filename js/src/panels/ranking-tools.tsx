@@ -2,6 +2,7 @@
 
 import { asTsv, type Filter, isFiltering, NO_FILTER, type Sort } from "../rank";
 import type { Store } from "../store";
+import { Field } from "./field";
 import { Quiet, Select } from "./parts";
 
 const SORTS: { value: Sort; text: string; title: string }[] = [
@@ -19,24 +20,18 @@ export function RankingTools({ store, both }: { store: Store; both: boolean }) {
   };
   const last = state.n_layers.value - 1;
   const layer = (name: "from" | "to") => (
-    <input
-      type="number"
-      class="aw-input aw-layer"
-      aria-label={name === "from" ? "First layer" : "Last layer"}
-      min={0}
-      max={last}
-      step={1}
-      value={name === "from" ? filter.from : Math.min(filter.to, last)}
-      onChange={(event) => {
-        const value = event.currentTarget.valueAsNumber;
-        if (!Number.isFinite(value)) event.currentTarget.value = String(name === "from" ? 0 : last);
-        const whole = Number.isFinite(value)
-          ? Math.max(0, Math.min(last, Math.round(value)))
-          : name === "from"
-            ? 0
-            : last;
+    <Field
+      class="aw-layer"
+      label={name === "from" ? "First layer" : "Last layer"}
+      value={String(name === "from" ? filter.from : Math.min(filter.to, last))}
+      rest={{ type: "number", min: 0, max: last, step: 1 }}
+      onCommit={(text) => {
+        const typed = Number.parseInt(text, 10);
+        const all = name === "from" ? 0 : last;
+        const whole = Number.isNaN(typed) ? all : Math.max(0, Math.min(last, typed));
         // The last layer means "to the end", also of a model with more of them.
         set({ [name]: name === "to" && whole >= last ? NO_FILTER.to : whole });
+        return true;
       }}
     />
   );
@@ -66,21 +61,20 @@ export function RankingTools({ store, both }: { store: Store; both: boolean }) {
           onPick={(only) => set({ only: only as Filter["only"] })}
         />
       </span>
-      <label class="aw-s aw-t2">
+      <span class="aw-s aw-t2">
         at least{" "}
-        <input
-          type="text"
-          inputMode="decimal"
-          class="aw-input aw-least"
-          placeholder="any size"
+        <Field
+          class="aw-least"
+          label="at least"
           value={filter.least > 0 ? String(filter.least) : ""}
-          onChange={(event) => {
-            const value = Number.parseFloat(event.currentTarget.value.replace(",", "."));
+          rest={{ inputMode: "decimal", placeholder: "any size" }}
+          onCommit={(text) => {
+            const value = Number.parseFloat(text.replace(",", "."));
             set({ least: value > 0 ? value : 0 });
-            if (!(value > 0)) event.currentTarget.value = "";
+            return true;
           }}
         />
-      </label>
+      </span>
       <span class="aw-s aw-t2">
         layers {layer("from")} to {layer("to")}
       </span>

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { count } from "../labels";
 import type { Entry } from "../rank";
-import { subtitle } from "../scorewords";
+import { subtitle, sumWords } from "../scorewords";
 import type { Scores } from "../source/ops";
 import type { Store } from "../store";
 import { ErrorMessage, Quiet, Segmented } from "./parts";
@@ -29,6 +29,7 @@ export function RankingPanel({ store }: { store: Store }) {
   const columns = columnsOf(scores, ranking.all.value);
   const width = store.ui.width.value;
   const beside = width >= BESIDE;
+  const sum = scores ? sumWords(scores) : "";
   const old = !store.scores.current.value;
   const copy = async () => {
     copied.value = (await copyList(store)) ? `${count(list.length, "row")} copied` : "The browser refused to copy.";
@@ -80,6 +81,7 @@ export function RankingPanel({ store }: { store: Store }) {
               ) : (
                 <RankingBars store={store} scores={scores} list={list.slice(0, BARS)} columns={columns} />
               )}
+              {sum && <div class="aw-foot">{sum}</div>}
               {!table.value && list.length > BARS && (
                 <div class="aw-foot">
                   The first {BARS} of {count(list.length, "head")}.{" "}

@@ -117,7 +117,7 @@ export interface Scores {
   formula: string;
   describe: string; // one line: what, how, where, on which weights
   unit: string;
-  exact: boolean; // every defined value is measured
+  exact: boolean; // finished, and every defined value is measured
   signed: boolean;
   kind: ScoreKind;
   metric: string | null;
@@ -132,8 +132,15 @@ export interface Scores {
   known: Tensor;
   /** The approximation, kept beside the exact values; correlations over the heads that have both, null until all have. */
   estimate: { values: Tensor; formula: string; pearson: number | null; spearman: number | null } | null;
+  /** What is no head but belongs to the sum (embedding, MLPs ...); empty where the scores sum to nothing. */
+  parts: Part[];
   seconds: number; // the sweep so far
   remaining: number | null; // what measuring the rest would take, where it was not done
+}
+
+export interface Part {
+  name: string; // "embedding", "MLP 3" ...
+  value: number | null;
 }
 
 /** What stands out in this run, each sentence with its number and its method. */
@@ -164,9 +171,18 @@ export interface Kind {
   formula: string;
   threshold: number;
   chance: number | null;
-  found: { head: Head; score: number; low: number | null; high: number | null }[]; // at or over the threshold, highest first
-  dynamic: { mean_sd: number | null; variance: number | null }; // thresholds taken from the heads themselves
+  /** By each rule: at or over its threshold and with the interval above chance, highest first. */
+  found: Record<KindRule, FoundHead[]>;
+  dynamic: Record<Exclude<KindRule, "fixed">, number | null>; // thresholds taken from the heads themselves
   values: Tensor; // float32 [layer, head]
+}
+
+export type KindRule = "fixed" | "mean_sd" | "variance";
+export interface FoundHead {
+  head: Head;
+  score: number;
+  low: number | null; // null where there is no interval
+  high: number | null;
 }
 
 /** op -> its arguments and its result. Every op may reject with an `OpError`. */

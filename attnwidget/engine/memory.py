@@ -1,0 +1,66 @@
+"""How much memory there is for a batch of rows, what a row takes, and what it looks like when that was too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from .engine import Engine, Recording
+
+Result = TypeVar("Result")
+
+CPU_BYTES = 2**30
+GPU_SHARE = 0.5  # of the memory that is free
+CPU_TOKENS = 1024
+"""Tokens through the whole model, after which whoever waits for progress on a CPU should hear of it."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """What a batch may take: a share of what is free on a GPU, a fixed sum elsewhere."""
+    if device.type != "cuda":
+        return CPU_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    # What PyTorch holds for later is free as well.
+    return int(GPU_SHARE * (free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)))
+
+
+def pass_bytes(engine: Engine, recording: Recording) -> int:
+    """What one row takes at the widest point of a block; like all of these an estimate, on the safe side."""
+    resid, tokens = recording.resid[0], recording.ids.shape[1]
+    return resid.element_size() * (tokens * (6 * resid.shape[-1] + 4 * widest(engine)) + 4 * engine.anatomy.n_heads * tokens**2)
+
+
+def read_bytes(engine: Engine, recording: Recording, positions: Sequence[int] | None = None) -> int:
+    """What one row takes when its logits are there."""
+    resid, tokens = recording.resid[0], recording.ids.shape[1]
+    read = tokens if positions is None or not engine.tail_by_position else len(positions)
+    # The longest side of any weight is the vocabulary's; a soft-cap makes copies.
+    vocabulary = max(max(parameter.shape, default=1) for parameter in engine.anatomy.model.parameters())
+    return resid.element_size() * (2 * tokens * resid.shape[-1] + 3 * read * vocabulary)
+
+
+def widest(engine: Engine) -> int:
+    """The widest activation of a block, by its weights; experts are stacked in a dimension before."""
+    return max(max(parameter.shape[-2:]) for parameter in engine.anatomy.blocks[0].parameters())
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """CUDA's own exception and MemoryError, or a RuntimeError that names memory: what PyTorch's other allocators raise."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return any(said in str(error).lower() for said in ("out of memory", "not enough memory", "allocate memory", "alloc_failed"))
+
+
+def if_it_fits(work: Callable[[], Result], *, smallest: bool) -> Result | None:
+    """What `work` returns, or None where it does not fit the memory and there is less of it to be tried."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if smallest or not out_of_memory(error):
+            raise
+    # Outside the handler: until it ends, the exception's frames hold the tensors that did not fit.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
