@@ -66,7 +66,8 @@ def overview(
         target, against: tokens; by default the clean run's first choice and the best other token.
         progress: `progress(done, total, text)`; what it raises ends the computation.
         scores: finished `score`s of this same run, used instead of computing them again: `kl` and `logit_diff` of the exact sweep with z
-            set to zero, and `direct_logit`. What was measured under other settings is computed anew.
+            set to zero, and `direct_logit`. What was measured under other settings, or of another prompt or
+            ablation, is computed anew.
     """
     reading = Reading(run, position, target, against, progress or (lambda done, total, text: None), scores or {})
     sentences: list[Sentence] = []

@@ -136,7 +136,8 @@ def test_on_the_induction_model_kinds_direct_effects_and_depth_are_what_it_was_b
     # After L0 all logits are 0: a sixteenth each.
     assert depth.value == 1 and figures(depth.text) == [percent(1 / 16), percent(of_kind(ind, "answer")[0].value)]
     (choice,) = of_kind(ind, "first_choice")
-    assert (choice.value, choice.heads) == (2, (Head(1, 0), Head(0, 0)))
+    # Without L0H0 every token of the prompt is as likely, the old first choice too.
+    assert (choice.value, choice.heads) == (1, (Head(1, 0),))
 
 
 def test_equal_heads_come_in_the_order_of_the_model_and_twice_the_same(ind):
@@ -372,6 +373,12 @@ def test_where_direct_and_total_effects_agree_none_is_found():
     same = {head: 1.0 + i for i, head in enumerate(EVERY)}
     (said,) = of_kind(overview(run, scores=given(run, same, same)), "direct")
     assert said.value is None and said.heads == () and "no head is found" in said.text
+
+
+def test_a_rounding_is_no_effect_that_the_other_one_contradicts():
+    run = subject("gpt2").model.run(IDS)
+    said = of_kind(overview(run, scores=given(run, {Head(0, 0): 1.0, Head(0, 1): 1e-9}, {Head(0, 0): 0.9, Head(1, 1): -4.2e-17})), "direct")
+    assert len(said) == 1 and said[0].heads == () and "no head is found" in said[0].text
 
 
 def test_direct_effects_that_a_model_refuses_are_left_out_with_the_reason():
