@@ -2,4 +2,6 @@
 
 from importlib import metadata
 
-collect_ignore = ["test_hooked.py", "test_scores.py"] if int(metadata.version("transformer-lens").split(".")[0]) >= 4 else []
+collect_ignore = (
+    ["test_hooked.py", "test_scores.py", "test_sweep.py"] if int(metadata.version("transformer-lens").split(".")[0]) >= 4 else []
+)
