@@ -307,17 +307,18 @@ def test_what_does_not_fit_is_halved_and_goes_on():
 
 
 def test_nothing_but_numbers_and_undefined_leaves():
-    """A z multiplied by 1e38 overflows; the same head at one position, which no other sees, does not."""
-    run = subject("gpt2").model.run(IDS)
-    seen = []
+    run, seen = subject("gpt2").model.run(IDS), []
     with np.errstate(all="raise"):
         found = score_each(
             run, "ablation", tuple(METRICS), mode="scale", scale=1e38, partial=lambda values, known: seen.append((values, known))
         )
-    for scores in found.values():
-        assert not np.isinf(scores.values).any() and np.isnan(scores.values).any()
-    for values, _ in seen:
-        assert not np.isinf(values).any()
+    for values in [scores.values for scores in found.values()] + [values for values, _ in seen]:
+        assert not np.isinf(values).any() and np.isnan(values).any()
+    # A perplexity of exp(3000) is no number, one of exp(7) is.
+    run = load_model(knapsack_model()).run(knapsack_prompt())
+    found = ablation(asked(run, ["perplexity", "kl"], [Head(0, h) for h in range(KNAP_HEADS)], mode="scale", scale=1e3))
+    assert np.isnan(found.values).any() and not np.isinf(found.values).any()
+    assert np.isfinite(found.others[0]).all()
 
 
 # -- on top of what is off already ------------------------------------------------------------------------------------
@@ -380,12 +381,14 @@ def test_conditional_on_heads_that_are_off_in_another_way(pair, resumes):
 
 @pytest.mark.parametrize("chunk", [1, 4, 12])
 def test_progress_is_in_blocks_and_partial_results_are_final(chunk):
+    """From the lowest layer up, however the heads were named."""
     run = subject("llama").model.run(IDS)
     steps, seen = [], []
     question = asked(
         run,
         ["kl", "entropy"],
-        chunk=chunk,
+        EVERY[::-1],
+        chunk,
         progress=lambda *step: steps.append(step),
         partial=lambda values, known: seen.append((len(steps), values, known)),
     )

@@ -237,6 +237,7 @@ def test_clicks_are_answered_while_a_cell_runs(notebook, loaded):
     expect_clean(book.widget)
     cell(book.widget, "L0H0").click()  # the first message of all may be taken by the main thread
     book.soon("list(map(list, w.selected))", [[0, 0]])
+    book.do("w.wait()")  # clicks during a sweep have a test of their own, in test_scores.py
     busy = book.kernel.client.execute("wait(); ended = time.time()")
     for head in HEADS:
         cell(book.widget, head).click(modifiers=["Alt"])

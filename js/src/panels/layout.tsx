@@ -15,7 +15,7 @@ import { Tabs } from "./tabs";
 import { TokensPanel } from "./tokens";
 
 /** The outcome's table in its widest usual form. */
-const OUTCOME_MIN = 380;
+const OUTCOME_MIN = 392;
 const COLUMN_GAP = 28;
 const GRID_MAX = 870;
 
