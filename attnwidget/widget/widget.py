@@ -27,6 +27,7 @@ from .painted import saved
 from .question import check_name, exactly, question
 from .session import Session
 from .state import State
+from .subshells import as_addressed
 from .traits import refusing
 from .wire import pack
 
@@ -76,6 +77,10 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self.prompt = prompt if isinstance(prompt, str) else self.model.vocabulary.written(prompt)
         for name, value in traits.items():
             setattr(self, name, value)
+
+    @t.observe("comm")
+    def _opened(self, _change: dict) -> None:
+        as_addressed(self.comm)
 
     # -- what is computed -----------------------------------------------------------------------------------------
 
