@@ -30,7 +30,7 @@ export interface State {
   seed: number;
   selected: [number, number][];
   shown: [number, number][];
-  tab: "" | "overview" | "ranking" | "kinds";
+  tab: "" | "overview" | "ranking" | "kinds" | "lens" | "generation";
   target: string;
   threshold: number;
   tokens: string[];
