@@ -3,7 +3,20 @@
 import logging
 
 from .ablation import MODES, Ablation
-from .analysis import HeadKinds, HeadScores, HeadStatistics, causal_gain, detect_heads, head_statistics, overview, score
+from .analysis import (
+    HeadKinds,
+    HeadScores,
+    HeadStatistics,
+    LayerImpact,
+    LogitLens,
+    causal_gain,
+    detect_heads,
+    head_statistics,
+    layer_impact,
+    logit_lens,
+    overview,
+    score,
+)
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
 from .loading import load_model
@@ -24,6 +37,8 @@ __all__ = [
     "HeadKinds",
     "HeadScores",
     "HeadStatistics",
+    "LayerImpact",
+    "LogitLens",
     "ModeError",
     "Model",
     "ModelError",
@@ -35,7 +50,9 @@ __all__ = [
     "causal_gain",
     "detect_heads",
     "head_statistics",
+    "layer_impact",
     "load_model",
+    "logit_lens",
     "overview",
     "score",
 ]

@@ -5,7 +5,9 @@ from .causal import causal_gain
 from .gain import CausalGain
 from .headkinds import HeadKinds, KindScores
 from .headscores import HeadScores
+from .impact import LayerImpact, layer_impact
 from .kinds import KINDS, detect_heads
+from .lens import LensPoint, LogitLens, logit_lens
 from .measure import METRICS
 from .outcome import Outcome, outcome
 from .overview import Overview, overview
@@ -24,6 +26,9 @@ __all__ = [
     "HeadScores",
     "HeadStatistics",
     "KindScores",
+    "LayerImpact",
+    "LensPoint",
+    "LogitLens",
     "Outcome",
     "Overview",
     "WholePrompt",
@@ -31,6 +36,8 @@ __all__ = [
     "detect_heads",
     "head_statistic",
     "head_statistics",
+    "layer_impact",
+    "logit_lens",
     "outcome",
     "overview",
     "score",

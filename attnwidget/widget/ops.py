@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, scores
+from . import arguments, lens, scores
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .question import question
@@ -104,6 +104,16 @@ def _overview(session: Session, args: dict, job: Job) -> object:
     return overview(run, **about, progress=job.chunk, scores=scores.zeroing(session, args, job))
 
 
+def _lens(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return lens.table(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _lens_column(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return lens.column(ablated_run(session, args.get("ablation")), args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -123,6 +133,8 @@ OPS: dict[str, Op] = {
     "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.
     "whole_prompt": Op(_whole_prompt, SOON),
+    "lens": Op(_lens, SOON),
+    "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
     "scores": Op(_scores, BACKGROUND),
     # After the scores, whose sweep it goes on with.
