@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 
 import torch
 
 from .ablation import MODES
+from .chat import is_chat, templated
 from .engine import Engine, SelfTest
 from .engine.anatomy import Anatomy, Answer
 from .errors import PromptTooLongError, TokenError
@@ -123,8 +124,16 @@ class Model:
         """The text of one token, or the name of a class for a classifier."""
         return self.labels[token_id] if self.labels is not None else self.vocabulary.text(token_id)
 
-    def encode(self, prompt: str | Sequence[int], prepend_bos: bool | None = None) -> list[int]:
+    def chat(self, messages: Sequence[Mapping]) -> str:
+        """The text of chat messages, by the tokenizer's own template; its special tokens, BOS too where there is one, are in it."""
+        return templated(self.vocabulary.tokenizer, messages)
+
+    def encode(self, prompt: str | Sequence[int] | Sequence[Mapping], prepend_bos: bool | None = None) -> list[int]:
         """The ids of a prompt, checked against the model's context. `PromptError` where it is empty or too long."""
+        if is_chat(prompt):
+            # What the template begins with is all that belongs there.
+            switch = False if self.vocabulary.bos_id is not None else None
+            prompt, prepend_bos = self.chat(prompt), switch if prepend_bos is None else prepend_bos
         ids = self.vocabulary.encode(prompt, prepend_bos)
         if self.n_ctx is not None and len(ids) > self.n_ctx:
             over = len(ids) - self.n_ctx
@@ -136,18 +145,20 @@ class Model:
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
-    def run(self, prompt: str | Sequence[int], *, prepend_bos: bool | None = None) -> Run:
+    def run(self, prompt: str | Sequence[int] | Sequence[Mapping], *, prepend_bos: bool | None = None) -> Run:
         """One prompt through the model, with nothing ablated.
 
-        `prompt` is a text or a list of token ids (taken as they are). `prepend_bos` switches the beginning-of-text token; None
-        means as the model's published tokenizer does, or as a TransformerLens object handed in is set.
+        `prompt` is a text, a list of token ids (taken as they are), or a list of chat messages, `[{"role": "user", "content": "..."}]`,
+        to which the tokenizer's chat template is applied. `prepend_bos` switches the beginning-of-text token; None means as the model's
+        published tokenizer does, or as a TransformerLens object handed in is set; for messages, as their template does.
         """
         ids = self.encode(prompt, prepend_bos)
         n = len(ids)
         keep = self.selftest.reads_patterns and self.n_layers * self.n_heads * n * n * 4 <= self.pattern_budget
         wanted = [("pattern", layer) for layer in range(self.n_layers)] if keep else []
         recording = self.engine.record(torch.tensor([ids], device=self.device), wanted)
-        return Run(self, ids, recording, prompt if isinstance(prompt, str) else None)
+        text = self.chat(prompt) if is_chat(prompt) else prompt
+        return Run(self, ids, recording, text if isinstance(text, str) else None)
 
     def __repr__(self) -> str:
         state = "SELF-TEST FAILED" if not self.selftest.passed else "self-test passed" if self.selftest.proved else "heads not proved"

@@ -38,6 +38,13 @@ class Vocabulary:
         return self.bos_id is not None and self.prefix == (self.bos_id,)
 
     @property
+    def specials(self) -> list[str]:
+        """The texts of the tokens that are marks and not words: beginning and end of text, padding, turns of a chat."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})  # Llama 3's turns of a chat are special here alone
+        ids = {*getattr(self.tokenizer, "all_special_ids", []), *(i for i, token in added.items() if token.special)}
+        return [self.text(i) for i in sorted(ids) if i < self.size]
+
+    @property
     def special(self) -> str:
         """What a prompt gets by default, in words: "no BOS", "BOS <s>", "[CLS] … [SEP]"."""
         if self.suffix:

@@ -22,6 +22,7 @@ def facts(model: Model) -> dict:
         "bos": model.vocabulary.special,
         "bos_switch": model.vocabulary.bos_id is not None and model.causal,
         "answer": model.answer,
+        "special": model.vocabulary.specials,
         "selftest": {"passed": model.selftest.passed, "notes": list(model.selftest.notes)},
         "modes": [
             {

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import traitlets as t
 
 from ..analysis import Outcome, outcome
 from ..analysis.headscores import HeadScores
+from ..chat import is_chat
 from ..engine.interrupt import Cancelled
 from ..errors import AttnWidgetError, ModeError, PositionError, PromptTooLongError
 from ..loading import load_model
@@ -42,7 +43,8 @@ class AttentionWidget(State, anywidget.AnyWidget):
 
     Args:
         model: what `load_model` takes, or what it returned.
-        prompt: a text, or token ids that can be written as one. `AttentionWidget(model)` waits for one to be typed.
+        prompt: a text, token ids that can be written as one, or chat messages, shown as the text that the model's chat template makes of
+            them. `AttentionWidget(model)` waits for one to be typed.
         **traits: any trait of `State`, for instance `ablated=["L23H3"]`, `mode="mean"`, `panels=["grid", "outcome"]`.
 
     What is chosen is a trait (`w.selected`, `w.ablated`, `w.mode`, ...): a click sets it, and setting it does what the click does. What is
@@ -52,7 +54,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
     _esm = _STATIC / "widget.js"
     _css = _STATIC / "widget.css"
 
-    def __init__(self, model: object, prompt: str | Sequence[int] = "", **traits: object):
+    def __init__(self, model: object, prompt: str | Sequence[int] | Sequence[Mapping] = "", **traits: object):
         unknown = sorted(set(traits) - (set(State.class_traits(sync=True)) - _FACTS))
         if unknown:
             valid = ", ".join(sorted(set(State.class_traits(sync=True)) - _FACTS))
@@ -73,8 +75,8 @@ class AttentionWidget(State, anywidget.AnyWidget):
         )
         self.on_msg(self._receive)
         self.prepend_bos = traits.pop("prepend_bos")
-        if prompt:
-            self.prompt = prompt if isinstance(prompt, str) else self.model.vocabulary.written(prompt)
+        if is_chat(prompt) or prompt:
+            self.prompt = prompt
         for name, value in traits.items():
             setattr(self, name, value)
 
@@ -174,6 +176,13 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self.run_key = self._session.start(self.prompt, self.prepend_bos)
             self.scored = {}  # they were another prompt's
 
+    def _set_chat(self, messages: Sequence[Mapping]) -> None:
+        text = self.model.chat(messages)
+        switchable = self.model.vocabulary.bos_id is not None
+        with self.hold_sync(), self.hold_trait_notifications():
+            # BOS, where a chat has one, is in the template's own text.
+            self.prompt, self.prepend_bos = text, self.prepend_bos and not switchable
+
     def _ids(self, prompt: str, prepend_bos: bool) -> list[int]:
         return self.model.encode(prompt, prepend_bos if self.model.vocabulary.bos_id is not None else None)
 
@@ -235,6 +244,11 @@ class AttentionWidget(State, anywidget.AnyWidget):
         return proposal["value"]
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "prompt" and is_chat(value):
+            self._set_chat(value)
+            return
+        if name == "prompt" and not isinstance(value, str):
+            value = self.model.vocabulary.written(value)
         try:
             super().__setattr__(name, value)
         except t.TraitError as error:
