@@ -103,6 +103,7 @@ const NO_FACTS: Facts = {
   bos: "",
   bos_switch: false,
   answer: "next",
+  special: [],
   selftest: { passed: true, notes: [] },
   modes: [],
   scores: [],

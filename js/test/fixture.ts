@@ -18,6 +18,7 @@ export const state = (patch: Partial<State> = {}): State => ({
     device: "cpu",
     n_ctx: 64,
     processing: "weights as shipped",
+    special: ["<s>"],
     selftest: { passed: true, notes: [] },
     modes: [
       { name: "zero", label: "zero", acts_on: "z", formula: "z = 0", params: [], refused: null },

@@ -16,6 +16,7 @@ const BLOCK = 128;
 export function RunningText({ store, repeats, looks }: StripProps) {
   const { state, query, ui } = store;
   const tokens = state.tokens.value;
+  const special = new Set(store.facts.value.special);
   const id = useId();
   const box = useRef<HTMLDivElement>(null);
   const all = useSignal(false);
@@ -111,7 +112,7 @@ export function RunningText({ store, repeats, looks }: StripProps) {
                 <span
                   key={i}
                   data-i={i}
-                  class={on ? "aw-q" : undefined}
+                  class={[on && "aw-q", special.has(tokens[i]!) && "aw-special"].filter(Boolean).join(" ") || undefined}
                   role="option"
                   tabIndex={-1}
                   id={on ? `${id}-query` : undefined}

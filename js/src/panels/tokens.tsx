@@ -46,6 +46,7 @@ export function TokensPanel({ store }: { store: Store }) {
 function Chips({ store, repeats, looks }: StripProps) {
   const { state, query, ui } = store;
   const tokens = state.tokens.value;
+  const special = new Set(store.facts.value.special);
   const strip = useRef<HTMLDivElement>(null);
   const bars = tokens.length <= BARS_UP_TO;
   const dark = ui.dark.value;
@@ -76,16 +77,17 @@ function Chips({ store, repeats, looks }: StripProps) {
         const height = (weight / scale) * BAR_HEIGHT;
         const inside = height > 14;
         const on = i === query.value;
+        const mark = special.has(token);
         const shade = bars || on || weight < 0.004 ? undefined : shadeOf(weight, dark);
         return (
           <button
             type="button"
             key={i}
-            class={on ? "aw-tok aw-q" : "aw-tok"}
+            class={`aw-tok${on ? " aw-q" : ""}${mark ? " aw-special" : ""}`}
             role="option"
             aria-selected={on}
             tabIndex={on ? 0 : -1}
-            title={`token ${i} ${JSON.stringify(token)}${looks.weights ? `, ${weight.toFixed(3)}` : ""}`}
+            title={`token ${i} ${JSON.stringify(token)}${mark ? ", a special token" : ""}${looks.weights ? `, ${weight.toFixed(3)}` : ""}`}
             onClick={() => store.set({ query: i })}
             onMouseEnter={() => {
               ui.hoverToken.value = i;
