@@ -16,6 +16,7 @@ from tests.browser.lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_not
 from tests.conftest import PROMPT
 
 from .figures import Figure, figure
+from .lens import lens
 from .sweep import sweep
 
 STATIC = Path(__file__).resolve().parents[1] / "attnwidget" / "static"
@@ -160,6 +161,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "bundle": bundle,
     "click": click,
     "first_paint": first_paint,
+    "lens": lens,
     "saved_state": saved_state,
     "sweep": sweep,
 }

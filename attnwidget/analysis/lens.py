@@ -96,9 +96,7 @@ def refused_lens(run_or_answer: Run | str) -> str | None:
     """Why a model has no lens, or None where it has one."""
     answer = run_or_answer if isinstance(run_or_answer, str) else run_or_answer.model.answer
     if answer == "none":
-        return (
-            "This model has no unembedding, so its stream cannot be read as tokens: load it with its head (…ForCausalLM, …ForMaskedLM)."
-        )
+        return "This model has no unembedding, so its stream cannot be read as tokens: load it with its head (…ForCausalLM, …ForMaskedLM)."
     if answer == "class":
         return "This model answers with classes of the whole text, not with a token at each position, so there is no logit lens of it."
     return None
@@ -136,13 +134,14 @@ def logit_lens(
     else:
         targets = torch.full((len(at),), model.token_id(target), device=final.device)
     rows = []
-    for i, point in enumerate(points):
+    for start in range(0, len(points) - 1, read.at_once):
         checkpoint()
+        some = points[start : min(start + read.at_once, len(points) - 1)]
         if progress is not None:
-            progress(i, len(points), f"Reading {point.label}")
-        last = i == len(points) - 1
-        logits = final if last else read.logits(_stream(run, point))
-        rows.append(read.row(logits, final, targets))
+            progress(start, len(points), f"Reading {some[0].label}")
+        streams = torch.cat([_stream(run, point) for point in some])
+        rows += [read.row(logits, final, targets) for logits in read.each(streams)]
+    rows.append(read.row(final, final, targets))
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     ids = sorted({int(i) for i in stacked["top_ids"].ravel()})
     return LogitLens(
@@ -162,6 +161,15 @@ class _Reader:
 
     def __init__(self, run: Run, at: list[int], k: int):
         self.run, self.at, self.k = run, at, k
+        one_by_one = run.model.engine.max_rows is not None
+        #: Points whose logits are in memory together: for a few positions most of a pass is not the matrix product.
+        self.at_once = 1 if one_by_one else max(1, _CHUNK // (len(at) if run.model.engine.tail_by_position else len(run.ids)))
+
+    def each(self, streams: Tensor) -> Sequence[Tensor]:
+        """[position, vocabulary] of each of a few streams [point, position, d_model]."""
+        if len(streams) == 1:
+            return [self.logits(streams)]
+        return self.run.model.engine.logits(self.run._recording, streams, self.at)
 
     def logits(self, stream: Tensor) -> Tensor:
         """[position, vocabulary], in passes of just the shape in which the run computes its own logits, so that they agree to the bit."""

@@ -1,0 +1,38 @@
+"""The logit lens over all layers and positions beside one forward: `python -m benchmarks lens`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+from attnwidget import load_model, logit_lens
+
+from .figures import Figure, figure
+
+PROMPT = "When Mary and John went to the store, John gave a drink to"
+ROUNDS = 7
+
+
+def lens() -> list[Figure]:
+    """In turns, in one process, so that what else the machine does hits all alike."""
+    model = load_model("smollm2-135m")
+    run = model.run(PROMPT)
+    ways: dict[str, Callable[[], object]] = {
+        "one forward, logits of every position": lambda: model.run(PROMPT).logits,
+        "lens of 31 points, 14 positions": lambda: logit_lens(run, middle=False),
+        "lens of 61 points, 14 positions": lambda: logit_lens(run),
+        "lens of 61 points, one position": lambda: logit_lens(run, -1),
+    }
+    for way in ways.values():
+        way()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            start = perf_counter()
+            way()
+            times[name].append(perf_counter() - start)
+    forward = next(iter(times.values()))
+    figures = [figure(f"SmolLM2-135M: {name}", "s", taken) for name, taken in times.items()]
+    for name, taken in list(times.items())[1:]:
+        figures.append(figure(f"SmolLM2-135M: {name}, in forwards", "", [a / b for a, b in zip(taken, forward, strict=True)]))
+    return figures
