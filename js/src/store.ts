@@ -3,6 +3,7 @@
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { History, Intervention } from "./history";
 import { hasHead, sameHead } from "./labels";
+import { createLens, type Lenses } from "./lens";
 import type { Traits } from "./model";
 import { createRanking, type Ranking } from "./ranking";
 import { CLEAN, createScoring, type Scoring } from "./scoring";
@@ -12,6 +13,8 @@ import type {
   Facts,
   Head,
   Kinds,
+  Lens,
+  LensColumn,
   Ops,
   Outcome,
   Overview,
@@ -50,6 +53,10 @@ export interface Store {
   /** Asked while their tab is open. */
   overview: Resource<Overview>;
   kinds: Resource<Kinds>;
+  lens: Resource<Lens>;
+  /** At the query. */
+  lensColumn: Resource<LensColumn>;
+  lensView: Lenses;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
   /** The prompt being run, if one is. */
@@ -206,6 +213,10 @@ export function createStore(
     },
     (args, options) => source.ask("kinds", args, options),
   );
+  const query = computed(() => resolve(state.query.value, state.tokens.value.length));
+  const lensView = createLens(state, facts, asked, query, () => open("lens"));
+  const lens = resource(lensView.table, (args, options) => source.ask("lens", args, options));
+  const lensColumn = resource(lensView.column, (args, options) => source.ask("lens_column", args, options));
   const patterns = resource(() => {
     const run_key = run();
     const { selected, shown, tokens } = state;
@@ -236,7 +247,7 @@ export function createStore(
     set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
   };
   const apply = (step: Intervention | null) => step && set(step);
-  const owned = [outcome, wholePrompt, thumbnails, asking, overview, kinds, patterns, prompt];
+  const owned = [outcome, wholePrompt, thumbnails, asking, overview, kinds, lens, lensColumn, patterns, prompt];
 
   return {
     state,
@@ -259,6 +270,9 @@ export function createStore(
     },
     overview,
     kinds,
+    lens,
+    lensColumn,
+    lensView,
     patterns,
     prompt,
     runPrompt(text, prepend_bos, keep = "all") {
@@ -268,7 +282,7 @@ export function createStore(
     dismissPrompt() {
       wanted.value = null;
     },
-    query: computed(() => resolve(state.query.value, state.tokens.value.length)),
+    query,
     ui: {
       hover: signal(null),
       locked: signal(false),

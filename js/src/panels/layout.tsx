@@ -125,8 +125,8 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       store.set({ query: Math.min(last, store.query.value + 1) });
       return true;
     case "escape": {
-      const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds } = store;
-      const busy = [prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds];
+      const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
+      const busy = [prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;

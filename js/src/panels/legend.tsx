@@ -11,7 +11,7 @@ export function diverging(dark: boolean): string {
 }
 export const rising = (ramp: Ramp, dark: boolean): string => `linear-gradient(90deg, ${gradient(ramp, dark)})`;
 
-function Strip({ paint, ticks, width }: { paint: string; ticks: string[]; width: number }) {
+export function Strip({ paint, ticks, width }: { paint: string; ticks: string[]; width: number }) {
   return (
     <span class="aw-keyramp" style={{ width: `${width}px` }}>
       <i style={{ background: paint }} />

@@ -6,6 +6,7 @@ import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { KindsPanel } from "./kinds";
+import { LensPanel } from "./lens";
 import { OverviewPanel } from "./overview";
 import { RankingPanel } from "./ranking";
 
@@ -20,6 +21,7 @@ export const TABS: Tab[] = [
   { name: "overview", label: "What stands out", Panel: OverviewPanel },
   { name: "ranking", label: "Which heads matter", Panel: RankingPanel },
   { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
+  { name: "lens", label: "Layer by layer", Panel: LensPanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {
