@@ -2,6 +2,7 @@
 
 import type { State } from "../src/state.gen";
 import { kinds, overview } from "./findings";
+import { lens, lensColumn } from "./lens";
 
 export interface Shape {
   layers: number;
@@ -104,6 +105,10 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       return { result: overview(layers, heads, tokens) };
     case "kinds":
       return kinds(layers, heads, Boolean(args.own));
+    case "lens":
+      return lens(layers, args as never);
+    case "lens_column":
+      return lensColumn(layers, args as never);
     case "token": {
       const text = String(args.text);
       if (text.length > 12) throw new Error(`“${text}” is 3 tokens. Type one of them.`);
