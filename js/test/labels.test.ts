@@ -13,6 +13,8 @@ describe("tokens", () => {
     expect(visible("\t")).toBe("⇥");
     expect(visible(".\n")).toBe(".↵");
     expect(visible("")).toBe("∅");
+    expect(visible("\u00ad")).toBe("U+AD");
+    expect(visible("\u200b\u0000")).toBe("U+200BU+0");
   });
   it("stand alone without the mark of their space", () => {
     expect(bare(" Mary")).toBe("Mary");

@@ -269,6 +269,7 @@ describe("the table", () => {
     await click(cell(0, 2));
     await wait();
     expect([model.get("query"), asked("lens_column").at(-1)!.position]).toEqual([1, 1]);
+    expect(document.activeElement).toBe(cell(0, 2));
     // The names of points lead nowhere.
     await click(cell(2, 0));
     expect([model.get("query"), asked("lens").length]).toEqual([1, 1]);

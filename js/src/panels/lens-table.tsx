@@ -46,15 +46,19 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
   /** The one tab stop. The name is written where the focus comes, not ten thousand times. */
   const stop = (to: Spot, focus?: FocusOptions) => {
     const before = cellAt(spot.current);
-    before?.removeAttribute("tabindex");
-    before?.removeAttribute("aria-label");
     const last = positions.length + (impact ? 1 : 0);
     spot.current = [Math.max(0, Math.min(points.length, to[0])), Math.max(1, Math.min(last, to[1]))];
     const cell = cellAt(spot.current);
+    if (before !== cell) {
+      before?.removeAttribute("tabindex");
+      before?.removeAttribute("aria-label");
+    }
     if (!cell) return;
+    // Never taken away and given back: a cell without it loses the focus.
     cell.tabIndex = 0;
     const name = spoken(lens, tokens, spot.current);
     if (name) cell.setAttribute("aria-label", name);
+    else cell.removeAttribute("aria-label");
     if (focus) cell.focus(focus);
   };
   useLayoutEffect(() => stop(spot.current));
@@ -109,11 +113,7 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
   return (
     <div class="aw-lens-box" ref={box}>
       <div class="aw-lens-scroll" ref={scroller} onScroll={leave}>
-        <div
-          class="aw-lens-sheet"
-          data-show={show}
-          style={{ "--aw-n": positions.length, "--aw-side": impact ? "66px" : "0px" }}
-        >
+        <div class="aw-lens-sheet">
           <table
             ref={table}
             // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: its cells are acted on by keys

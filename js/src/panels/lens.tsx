@@ -2,7 +2,7 @@
 
 import { useRef } from "preact/hooks";
 import { count, visible } from "../labels";
-import type { LensLook, LensShow } from "../lens";
+import { type LensLook, type LensShow, WINDOW } from "../lens";
 import { type LensScale, LOOKS, scaleOf } from "../lenscells";
 import type { Lens } from "../source/ops";
 import type { Store } from "../store";
@@ -28,7 +28,14 @@ export function LensPanel({ store }: { store: Store }) {
       <Tools store={store} scale={scale} />
       <ProgressLine of={lens} text="Reading the residual stream" />
       {error && <ErrorMessage error={error} onRetry={lens.retry} />}
-      <div class="aw-lens-body">
+      <div
+        class="aw-lens-body"
+        data-show={show}
+        style={{
+          "--aw-n": found?.positions.length ?? Math.min(WINDOW, tokens.current.length),
+          "--aw-side": found?.impact ? "66px" : "0px",
+        }}
+      >
         {found && scale ? (
           <div class={`aw-lens-main${old ? " aw-stale" : ""}`} aria-busy={lens.pending.value}>
             <LensTablePanel store={store} lens={found} tokens={tokens.current} show={show} scale={scale} />
