@@ -43,7 +43,7 @@ export function scaleOf(lens: Lens, show: LensShow, look: LensLook): LensScale {
     const [before, after] = [clean.target_probability.data, ablated.target_probability.data];
     const fall = Float32Array.from(before, (p, i) => p - after[i]!);
     const max = Math.max(most({ data: fall } as Tensor), 1e-6);
-    const end = percent(max);
+    const end = percent(max).replace("%", " pp");
     return {
       signed: true,
       ticks: [`rises ${end}`, "0", `falls ${end}`],

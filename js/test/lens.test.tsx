@@ -198,7 +198,7 @@ describe("what a cell says", () => {
   });
   it("is orange where the target fell and purple where it rose, on one square-root scale", () => {
     expect(inked(LENS, "change", "kl")).toEqual([0, -0.112, 1, -0.5]);
-    expect(scaleOf(LENS, "change", "kl").ticks).toEqual(["rises 80%", "0", "falls 80%"]);
+    expect(scaleOf(LENS, "change", "kl").ticks).toEqual(["rises 80 pp", "0", "falls 80 pp"]);
     const ink = inks(false);
     const [up, down] = [ink(-1, true), ink(1, true)];
     expect([up, down]).toEqual(["background:rgb(76,42,140);color:#fff", "background:rgb(143,60,5);color:#fff"]);
