@@ -319,7 +319,10 @@ export interface Ops {
     };
     result: Generation;
   };
-  /** Makes prompt and generated tokens the run under study, as if their text had been typed; refused where no text gives these very ids. */
+  /**
+   * Makes the present prompt followed by `ids` the run under study, as if their text had been typed; refused where no text gives these
+   * very ids. Only generated ids are sent: the prompt's own are not known here. `run_key` is the present run's.
+   */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
