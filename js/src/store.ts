@@ -1,6 +1,7 @@
 // What the panels of one view read and do. It holds no data of its own: traits are the model's, answers are the source's.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
 import { hasHead, sameHead } from "./labels";
 import { createLens, type Lenses } from "./lens";
@@ -57,6 +58,10 @@ export interface Store {
   /** At the query. */
   lensColumn: Resource<LensColumn>;
   lensView: Lenses;
+  /** What the model writes, and the run under study that is one of its texts. Asked on a button, never by itself. */
+  generating: Generating;
+  generation: Generating["generation"];
+  study: Generating["study"];
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
   /** The prompt being run, if one is. */
@@ -146,7 +151,7 @@ export function createStore(
   const open = (tab: State["tab"]) => has("tabs") && state.tab.value === tab;
   const run = () => state.run_key.value || null;
 
-  const source = patient(kernel, () => prompt.pending.peek());
+  const source = patient(kernel, () => prompt.pending.peek() || generating.study.pending.peek());
 
   const outcome = resource(
     () => {
@@ -229,8 +234,18 @@ export function createStore(
   let turn = 0;
   const prompt = resource(
     () => wanted.value,
-    ({ turn: _, ...args }, options) => kernel.ask("prompt", args, options),
+    async ({ turn: _, ...args }, options) => {
+      const answer = await kernel.ask("prompt", args, options);
+      generating.ran(args, answer.run_key);
+      return answer;
+    },
   );
+  const runPrompt: Store["runPrompt"] = (text, prepend_bos, keep = "all") => {
+    turn += 1;
+    wanted.value = { text, prepend_bos, keep, turn };
+  };
+  const generating = createGenerating(state, asked, facts, kernel, { set, runPrompt });
+  const { generation, study } = generating;
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
   const isSelected = (head: Head) => hasHead(state.selected.value, head);
@@ -247,7 +262,8 @@ export function createStore(
     set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
   };
   const apply = (step: Intervention | null) => step && set(step);
-  const owned = [outcome, wholePrompt, thumbnails, asking, overview, kinds, lens, lensColumn, patterns, prompt];
+  const findings = [overview, kinds, lens, lensColumn, generation, study];
+  const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, prompt];
 
   return {
     state,
@@ -273,12 +289,12 @@ export function createStore(
     lens,
     lensColumn,
     lensView,
+    generating,
+    generation,
+    study,
     patterns,
     prompt,
-    runPrompt(text, prepend_bos, keep = "all") {
-      turn += 1;
-      wanted.value = { text, prepend_bos, keep, turn };
-    },
+    runPrompt,
     dismissPrompt() {
       wanted.value = null;
     },

@@ -7,6 +7,7 @@ import { isTyping, widgetKey } from "../keys";
 import type { Store } from "../store";
 import { AblatePanel, Selftest } from "./ablate";
 import { AttentionPanel } from "./attention";
+import { Continued } from "./generation-back";
 import { GridPanel } from "./grid";
 import { OutcomePanel } from "./outcome";
 import { Message, Quiet } from "./parts";
@@ -48,6 +49,7 @@ export function Layout({ store, root }: { store: Store; root: HTMLElement }) {
           Type a prompt and press Run. <span class="aw-t2">Shift+Enter adds a line.</span>
         </Message>
       )}
+      {ran && <Continued store={store} />}
       {ran && has("tokens") && <TokensPanel store={store} />}
       {ran && (has("grid") || has("outcome")) && (
         <div class={beside ? "aw-body aw-beside" : "aw-body"}>
@@ -126,7 +128,9 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       return true;
     case "escape": {
       const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
-      const busy = [prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
+      const { generation, study } = store;
+      const answers = [outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
+      const busy = [prompt, study, ...answers, generation];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;

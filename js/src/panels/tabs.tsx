@@ -5,6 +5,7 @@ import { useId, useRef } from "preact/hooks";
 import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
+import { GenerationPanel } from "./generation";
 import { KindsPanel } from "./kinds";
 import { LensPanel } from "./lens";
 import { OverviewPanel } from "./overview";
@@ -22,6 +23,7 @@ export const TABS: Tab[] = [
   { name: "ranking", label: "Which heads matter", Panel: RankingPanel },
   { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
   { name: "lens", label: "Layer by layer", Panel: LensPanel },
+  { name: "generation", label: "What it says", Panel: GenerationPanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {
