@@ -2,6 +2,7 @@
 
 import type { Ops } from "../src/source/ops";
 import type { State } from "../src/state.gen";
+import { generationAt } from "./generation";
 import { answer, type Shape } from "./kernel";
 import { scoresAt } from "./scores";
 
@@ -50,6 +51,10 @@ export class FakeModel {
       setTimeout(() => this.#sweep(message.id, message.args as never, 0), this.delay);
       return;
     }
+    if (message.op === "generate") {
+      setTimeout(() => this.#write(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
+      return;
+    }
     setTimeout(() => {
       try {
         const { result, buffers = [] } = answer(this, this.#shape, message.op, message.args);
@@ -64,6 +69,18 @@ export class FakeModel {
         );
       }
     }, this.delay);
+  }
+
+  /** Texts come token by token. */
+  #write(id: string, args: Ops["generate"]["args"], done: number): void {
+    if (this.#cancelled.has(id)) return;
+    const { result, whole } = generationAt(this.traits.tokens.length, args, done);
+    if (whole) {
+      this.emit("msg:custom", { id, ok: true, result }, []);
+      return;
+    }
+    this.emit("msg:custom", { id, progress: [done, args.max_new_tokens, ""], partial: result }, []);
+    setTimeout(() => this.#write(id, args, done + 1), this.pace);
   }
 
   /** Scores come in parts: the estimate, then ever more that is measured. */

@@ -2,6 +2,7 @@
 
 import type { State } from "../src/state.gen";
 import { kinds, overview } from "./findings";
+import { wordOf } from "./generation";
 import { lens, lensColumn } from "./lens";
 
 export interface Shape {
@@ -63,6 +64,15 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       model.set("prepend_bos", Boolean(args.prepend_bos));
       model.set("tokens", split);
       const run_key = `run-${Date.now()}`;
+      model.set("run_key", run_key);
+      return { result: { run_key } };
+    }
+    case "study_ids": {
+      if (args.run_key !== model.traits.run_key) throw new Error("This run is gone.");
+      const more = (args.ids as number[]).map(wordOf);
+      model.set("prompt", model.traits.prompt + more.join(""));
+      model.set("tokens", [...tokens, ...more]);
+      const run_key = `${model.traits.run_key}+${more.length}`;
       model.set("run_key", run_key);
       return { result: { run_key } };
     }
