@@ -55,6 +55,21 @@ assert change.loc['L0H5'].iloc[0] > 0 > change.loc['L0H5'].iloc[1]
 assert 'L1H5' not in map(str, mean.top(5))
 w.score, w.wait()
 """,
+    "what_it_says": """
+at = lambda frame, layer, site, column: frame[(frame.layer == layer) & (frame.site == site)][column].iloc[0]
+assert at(mary, 22, 'layer', 'target_rank') == 1072 and at(mary, 23, 'attn', 'target_rank') == 194
+assert at(mary, 29, 'attn', 'target_probability') < 0.01 and at(mary, 29, 'layer', 'target_probability') > 0.9
+assert at(without, 23, 'attn', 'target_rank') > 700
+moved = layer_impact(off).total
+assert (moved[:2] == 0).all() and (moved[2:] > 0).all()
+assert said.diverges == 0 and said.control.text.startswith(' Mary, and Mary') and said.ablated.text.startswith(' John, John')
+assert round(said.forced.perplexity.clean, 1) == 2.2 and round(said.forced.perplexity.ablated, 1) == 3.3
+assert round(said.forced.top1_changed, 1) == 0.3
+assert 'You are a helpful AI assistant named SmolLM' in chat.text
+assert one.control.text == '1. Bananas\\n2. Oranges\\n3. Grapes' and one.ablated.text == '1. Bananas\\n2. Oranges\\n3. Oranges'
+assert one.diverges is not None and round(one.forced.kl, 2) == 0.04
+w.wait()
+""",
 }
 
 
