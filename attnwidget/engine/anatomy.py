@@ -114,6 +114,9 @@ class Anatomy:
     n_ctx: int | None = None
     read_processing: Callable[[], str] = lambda: SHIPPED
     """What was done to the weights. Read anew each time: a bridge may enter compatibility mode after it was attached."""
+    step: Callable[[Tensor, object | None], tuple[Tensor, object]] | None = None
+    """Token ids [1, new position] behind what a key-value cache has seen (None: nothing yet) to the last one's logits [vocabulary] and
+    the cache that has seen them too; None where the model keeps none."""
     session: Callable[[], AbstractContextManager] = field(default=nullcontext)
     """Entered around every pass: what must be switched for hooks to see patterns, and is switched back after."""
 

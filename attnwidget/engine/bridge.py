@@ -46,6 +46,7 @@ def bridge_anatomy(bridge: nn.Module) -> Anatomy:
         },
         out=[attention.o for attention in attentions],
         n_ctx=cfg.n_ctx,
+        step=partial(_step, bridge) if _takes_cache(bridge) else None,
         read_processing=partial(_processing, bridge),
     )
 
@@ -88,6 +89,11 @@ def _processing(bridge: nn.Module) -> str:
 def _forward(bridge: nn.Module, ids: Tensor) -> Tensor:
     output = bridge(ids, return_type="logits", use_cache=False) if _takes_cache(bridge) else bridge(ids, return_type="logits")
     return getattr(output, "logits", output)
+
+
+def _step(bridge: nn.Module, ids: Tensor, cache: object | None) -> tuple[Tensor, object]:
+    logits, cache = bridge(ids, return_type="logits_and_cache", past_key_values=cache, use_cache=True)
+    return logits[0, -1], cache
 
 
 def _takes_cache(bridge: nn.Module) -> bool:

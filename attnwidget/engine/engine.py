@@ -90,6 +90,8 @@ class Engine:
         self.max_rows: int | None = None
         self.pattern_edits_live = True
         self.tail_by_position = True
+        # Set by decode.py: the weights that a key-value cache was tried with, and whether it gave the same.
+        self.cache_proof: tuple[int, bool] | None = None
 
     # -- passes ---------------------------------------------------------------------------------------------------
 

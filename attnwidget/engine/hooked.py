@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ def hooked_anatomy(model: nn.Module) -> Anatomy:
         },
         out=attentions,
         n_ctx=cfg.n_ctx,
+        step=partial(_step, model, cache) if (cache := _cache_of(model)) is not None else None,
         read_processing=partial(_processing, model),
     )
 
@@ -53,3 +55,14 @@ def _processing(model: nn.Module) -> str:
 
 def _forward(model: nn.Module, ids: Tensor) -> Tensor:
     return model(ids, return_type="logits", prepend_bos=False)
+
+
+def _cache_of(model: nn.Module) -> type | None:
+    """TransformerLens's cache, by the name it has in the file of the model's class: 2 and 3 keep it in different places."""
+    module = vars(sys.modules[type(model).__module__])
+    return next((value for name, value in module.items() if name.endswith("KeyValueCache") and hasattr(value, "init_cache")), None)
+
+
+def _step(model: nn.Module, kind: type, ids: Tensor, cache: object | None) -> tuple[Tensor, object]:
+    cache = kind.init_cache(model.cfg, ids.device, 1) if cache is None else cache
+    return model(ids, return_type="logits", prepend_bos=False, past_kv_cache=cache)[0, -1], cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import nullcontext
 from functools import partial
 
@@ -66,6 +67,7 @@ def plain_anatomy(model: nn.Module) -> Anatomy:
         },
         out=list(projections),
         n_ctx=first_of(config, "max_position_embeddings", "n_positions", "n_ctx"),
+        step=partial(_step, model, _last_only(model)) if _answer(model) == "next" else None,
         session=partial(attention_set, configs_of(model)) if own else nullcontext,
     )
 
@@ -140,3 +142,13 @@ def _forward(model: nn.Module, ids: Tensor) -> Tensor:
         if getattr(output, name, None) is not None:
             return getattr(output, name)
     raise ModelError(f"{type(model).__name__} returns neither logits nor hidden states.")
+
+
+def _last_only(model: nn.Module) -> dict[str, int]:
+    """The unembedding is a quarter of SmolLM2; a step needs it at one position only."""
+    return {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+
+
+def _step(model: nn.Module, last_only: dict[str, int], ids: Tensor, cache: object | None) -> tuple[Tensor, object]:
+    output = model(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **last_only)
+    return output.logits[0, -1], output.past_key_values

@@ -221,9 +221,7 @@ class _Prover:
 
     @property
     def _slack(self) -> float:
-        """Largest relative difference that rounding can make: 2.4e-5 in float32, 6 % in bfloat16 (200 eps there is no test)."""
-        eps = torch.finfo(self.clean.dtype).eps
-        return eps * (200 if eps < 1e-6 else 8)
+        return slack(self.clean.dtype)
 
     @property
     def _tolerance(self) -> float:
@@ -244,6 +242,12 @@ class _Prover:
 
     def _causal(self, captured: dict, layers: range) -> bool:
         return all(captured["pattern", layer].triu(1).abs().max().item() == 0 for layer in layers)
+
+
+def slack(dtype: torch.dtype) -> float:
+    """Largest relative difference that rounding can make: 2.4e-5 in float32, 6 % in bfloat16 (200 eps there is no test)."""
+    eps = torch.finfo(dtype).eps
+    return eps * (200 if eps < 1e-6 else 8)
 
 
 def _zero_z(head: int):
