@@ -4,6 +4,7 @@ import logging
 
 from .ablation import MODES, Ablation
 from .analysis import (
+    Generation,
     HeadKinds,
     HeadScores,
     HeadStatistics,
@@ -11,6 +12,7 @@ from .analysis import (
     LogitLens,
     causal_gain,
     detect_heads,
+    generate,
     head_statistics,
     layer_impact,
     logit_lens,
@@ -31,6 +33,7 @@ __all__ = [
     "AttentionView",
     "AttentionWidget",
     "AttnWidgetError",
+    "Generation",
     "Head",
     "HeadError",
     "HeadGrid",
@@ -49,6 +52,7 @@ __all__ = [
     "TokenError",
     "causal_gain",
     "detect_heads",
+    "generate",
     "head_statistics",
     "layer_impact",
     "load_model",

@@ -73,7 +73,7 @@ class Vocabulary:
         body = self._body(prompt)
         for keep in range(min(limit, len(body)), 0, -1):
             # Cut in the middle of a word, a text may tokenise to more than was kept of it.
-            text = self._joined(body[-keep:])
+            text = self.joined(body[-keep:])
             if len(self.encode(text, prepend_bos)) <= limit:
                 return text
         raise PromptError(f"No end of this prompt is {limit} tokens or fewer: type another.")
@@ -83,7 +83,8 @@ class Vocabulary:
             return self._read_ids(prompt)
         return _bare(self.tokenizer, prompt)
 
-    def _joined(self, ids: Sequence[int]) -> str:
+    def joined(self, ids: Sequence[int]) -> str:
+        """The text that ids are read as, special tokens left out; the ids themselves where there is no tokenizer."""
         if self.tokenizer is None:
             return " ".join(map(str, ids))
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -91,10 +92,37 @@ class Vocabulary:
     def written(self, ids: Sequence[int]) -> str:
         """A text that `encode` turns into exactly these ids; `PromptError` where there is none."""
         checked = self._checked(ids)
-        text = self._joined(checked)
+        text = self.joined(checked)
         if self.encode(text) != checked:
             raise PromptError(f"These {len(checked)} token ids cannot be written as one text ({text[:40]!r} gives others): give the text.")
         return text
+
+    def typed(self, ids: Sequence[int], prepend_bos: bool | None = None) -> tuple[str, bool | None]:
+        """A text, and whether BOS goes before it, that `encode` turns into exactly these ids, special tokens written out in the text
+        where there are any; tried first with `prepend_bos`, and None where there is no BOS to switch. `PromptError` where there is none:
+        a model may write a word in other pieces than its tokenizer cuts it into."""
+        checked = self._checked(ids)
+        switches = [None] if self.bos_id is None else sorted((False, True), key=lambda on: on != prepend_bos)
+        first: int | None = None
+        for switch in switches:
+            if switch and checked[0] != self.bos_id:
+                continue
+            text = self._spelled(checked[1:] if switch else checked)
+            found = self.encode(text, switch) if text else []
+            if found == checked:
+                return text, switch
+            at = next((i for i, (a, b) in enumerate(zip(checked, found, strict=False)) if a != b), min(len(checked), len(found)))
+            first = at if first is None else max(first, at)
+        at = min(first or 0, len(checked) - 1)
+        raise PromptError(
+            f"These {len(checked)} tokens cannot be typed as a text: from token {at} on ({self.text(checked[at])!r}), the tokenizer cuts "
+            "their text into others; take fewer of them, or model.run(ids) in a cell."
+        )
+
+    def _spelled(self, ids: Sequence[int]) -> str:
+        if self.tokenizer is None:
+            return self.joined(ids)
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def text(self, token_id: int) -> str:
         """The text of one token, " Mary" with its space; bytes that are no character alone show as `<0xE2>`."""

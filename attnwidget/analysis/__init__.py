@@ -3,6 +3,8 @@
 from .agreement import Agreement
 from .causal import causal_gain
 from .gain import CausalGain
+from .generate import generate
+from .generation import Generation
 from .headkinds import HeadKinds, KindScores
 from .headscores import HeadScores
 from .impact import LayerImpact, layer_impact
@@ -22,6 +24,7 @@ __all__ = [
     "STATISTICS",
     "Agreement",
     "CausalGain",
+    "Generation",
     "HeadKinds",
     "HeadScores",
     "HeadStatistics",
@@ -34,6 +37,7 @@ __all__ = [
     "WholePrompt",
     "causal_gain",
     "detect_heads",
+    "generate",
     "head_statistic",
     "head_statistics",
     "layer_impact",
