@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, lens, scores
+from . import arguments, generation, lens, scores
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .question import question
@@ -114,6 +114,11 @@ def _lens_column(session: Session, args: dict, job: Job) -> object:
     return lens.column(ablated_run(session, args.get("ablation")), args, job)
 
 
+def _generate(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return generation.answer(ablated_run(session, args.get("ablation")), args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -137,6 +142,7 @@ OPS: dict[str, Op] = {
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
     "scores": Op(_scores, BACKGROUND),
+    "generate": Op(_generate, BACKGROUND),
     # After the scores, whose sweep it goes on with.
     "overview": Op(_overview, BACKGROUND),
 }

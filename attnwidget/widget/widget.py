@@ -21,6 +21,7 @@ from ..errors import AttnWidgetError, ModeError, PositionError, PromptTooLongErr
 from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
+from . import generation
 from .facts import default_score, facts, refused_metric, refused_score
 from .jobs import Job, worker_of
 from .ops import OPS, Stale, ablated_run
@@ -280,10 +281,12 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self._fail(request_id, AttnWidgetError("args must be an object."))
         elif op == "prompt":
             self._answer_prompt(request_id, args)
+        elif op == "study_ids":
+            self._answer_study_ids(request_id, args)
         elif isinstance(op, str) and op in OPS:
             self._submit(request_id, op, args)
         else:
-            known = ", ".join(["prompt", *OPS, "cancel"])
+            known = ", ".join(["prompt", "study_ids", *OPS, "cancel"])
             self._fail(request_id, AttnWidgetError(f"No request {str(op)[:40]!r}: there are {known}."))
 
     def _submit(self, request_id: str, op: str, args: dict) -> None:
@@ -310,16 +313,29 @@ class AttentionWidget(State, anywidget.AnyWidget):
             if args.get("keep") == "end" and self.model.n_ctx is not None:
                 switch = prepend_bos if self.model.vocabulary.bos_id is not None else None
                 text = self.model.vocabulary.tail(text, self.model.n_ctx, switch)
-            self._ids(text, prepend_bos)
-            if (text, prepend_bos) == (self.prompt, self.prepend_bos):
-                self._start()
-            else:
-                # Both are checked against each other when the hold ends, and then one message carries all that changed.
-                with self.hold_sync(), self.hold_trait_notifications():
-                    self.prompt, self.prepend_bos = text, prepend_bos
-            self._reply(request_id, {"run_key": self.run_key})
+            self._study(request_id, text, prepend_bos)
         except Exception as error:
             self._fail(request_id, error)
+
+    def _answer_study_ids(self, request_id: str, args: dict) -> None:
+        """The prompt and the generated tokens after it become the prompt, as if their text had been typed."""
+        try:
+            if args.get("run_key") != self.run_key:
+                raise Stale
+            prompt = self._ids(self.prompt, self.prepend_bos)
+            self._study(request_id, *generation.continued(self.model, prompt, args, self.prepend_bos))
+        except Exception as error:
+            self._fail(request_id, error)
+
+    def _study(self, request_id: str, text: str, prepend_bos: bool) -> None:
+        self._ids(text, prepend_bos)
+        if (text, prepend_bos) == (self.prompt, self.prepend_bos):
+            self._start()
+        else:
+            # Both are checked against each other when the hold ends, and then one message carries all that changed.
+            with self.hold_sync(), self.hold_trait_notifications():
+                self.prompt, self.prepend_bos = text, prepend_bos
+        self._reply(request_id, {"run_key": self.run_key})
 
     def _progress(self, request_id: str, done: int, total: int, text: str, partial: object) -> None:
         message, buffers = {"id": request_id, "progress": [done, total, text]}, None
