@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from .anatomy import FOLDED, SHIPPED, Anatomy, OutputTap, value_bias
@@ -65,4 +66,6 @@ def _cache_of(model: nn.Module) -> type | None:
 
 def _step(model: nn.Module, kind: type, ids: Tensor, cache: object | None) -> tuple[Tensor, object]:
     cache = kind.init_cache(model.cfg, ids.device, 1) if cache is None else cache
-    return model(ids, return_type="logits", prepend_bos=False, past_kv_cache=cache)[0, -1], cache
+    # Its own mask, with a cache, would leave out every token that is also the padding: in GPT-2 the end of text.
+    seen = torch.ones_like(ids)
+    return model(ids, return_type="logits", prepend_bos=False, past_kv_cache=cache, attention_mask=seen)[0, -1], cache
