@@ -97,32 +97,16 @@ class Vocabulary:
             raise PromptError(f"These {len(checked)} token ids cannot be written as one text ({text[:40]!r} gives others): give the text.")
         return text
 
-    def typed(self, ids: Sequence[int], prepend_bos: bool | None = None) -> tuple[str, bool | None]:
-        """A text, and whether BOS goes before it, that `encode` turns into exactly these ids, special tokens written out in the text
-        where there are any; tried first with `prepend_bos`, and None where there is no BOS to switch. `PromptError` where there is none:
-        a model may write a word in other pieces than its tokenizer cuts it into."""
-        checked = self._checked(ids)
-        switches = [None] if self.bos_id is None else sorted((False, True), key=lambda on: on != prepend_bos)
-        first: int | None = None
-        for switch in switches:
-            if switch and checked[0] != self.bos_id:
-                continue
-            text = self._spelled(checked[1:] if switch else checked)
-            found = self.encode(text, switch) if text else []
-            if found == checked:
-                return text, switch
-            at = next((i for i, (a, b) in enumerate(zip(checked, found, strict=False)) if a != b), min(len(checked), len(found)))
-            first = at if first is None else max(first, at)
-        at = min(first or 0, len(checked) - 1)
-        raise PromptError(
-            f"These {len(checked)} tokens cannot be typed as a text: from token {at} on ({self.text(checked[at])!r}), the tokenizer cuts "
-            "their text into others; take fewer of them, or model.run(ids) in a cell."
-        )
-
-    def _spelled(self, ids: Sequence[int]) -> str:
+    def spelled(self, ids: Sequence[int], prepend_bos: bool = False) -> tuple[str, bool]:
+        """The text of ids with special tokens written out, and whether BOS goes before it (kept apart only where `prepend_bos` asks for
+        that). `encode` need not give these ids back: a model may write a word in other pieces than its tokenizer cuts it into."""
+        apart = prepend_bos and len(ids) > 1 and self.bos_id is not None and ids[0] == self.bos_id
+        rest = ids[1:] if apart else ids
         if self.tokenizer is None:
-            return self.joined(ids)
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+            return self.joined(rest), prepend_bos
+        text = self.tokenizer.decode(rest, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        # An encoder's own special tokens are put round a prompt whatever the switch says.
+        return text, apart if self.bos_id is not None else prepend_bos
 
     def text(self, token_id: int) -> str:
         """The text of one token, " Mary" with its space; bytes that are no character alone show as `<0xE2>`."""

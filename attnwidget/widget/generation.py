@@ -31,10 +31,9 @@ def answer(run: AblatedRun, args: dict, job: Job) -> Generation:
     )
 
 
-def continued(model: Model, prompt: list[int], args: dict, prepend_bos: bool) -> tuple[str, bool]:
-    """The text, and whether BOS goes before it, that is exactly the ids of `prompt` and after them those of a `study_ids` request."""
+def continued(model: Model, prompt: list[int], args: dict) -> list[int]:
+    """The ids of `prompt` and after them those of a `study_ids` request."""
     ids = args.get("ids")
     if not isinstance(ids, list) or not ids:
         raise AttnWidgetError("ids must be a list of one or more token ids.")
-    text, switch = model.vocabulary.typed([*prompt, *ids], prepend_bos)
-    return text, prepend_bos if switch is None else switch
+    return model.encode([*prompt, *ids])

@@ -35,15 +35,15 @@ class Session:
         # The model's own lock: with one of its own, a cell that holds model.lock and reads w.run could wait for ever.
         self._lock = model.lock
         self._keys = itertools.count(1)
-        self._prompt: tuple[str, bool] | None = None
+        self._prompt: tuple[str | list[int], bool] | None = None
         self._clean: Run | None = None
         self._ablated: OrderedDict[tuple, AblatedRun] = OrderedDict()
         self._scores: OrderedDict[Hashable, Finished] = OrderedDict()
         self._sweeps: OrderedDict[Hashable, Sweep] = OrderedDict()
         self._references: OrderedDict[str, Run] = OrderedDict()
 
-    def start(self, prompt: str, prepend_bos: bool) -> str:
-        """Takes a new prompt (already checked) and gives its key; the forward is made when first needed."""
+    def start(self, prompt: str | list[int], prepend_bos: bool) -> str:
+        """Takes a new prompt (a text, or ids as they are; already checked) and gives its key; the forward is made when first needed."""
         with self._lock:
             self._prompt = (prompt, prepend_bos)
             self._forget()

@@ -64,6 +64,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
         self.model: Model = load_model(model)
         self._session = Session(self.model)
         self._worker = worker_of(self.model.engine)
+        self._studied: tuple[str, bool, list[int]] | None = None
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
         traits.setdefault("score", default_score(self.model))
         super().__init__(
@@ -156,7 +157,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
     def _start(self, _change: dict | None = None) -> None:
         if not self.prompt:
             return
-        ids = self._ids(self.prompt, self.prepend_bos)
+        ids = self._present_ids()
         n = len(ids)
         self._worker.cancel(id(self))
         with self.hold_sync():
@@ -174,7 +175,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
                 )
             self.positions = kept
             self.facts = facts(self.model)  # a bridge may have been folded since
-            self.run_key = self._session.start(self.prompt, self.prepend_bos)
+            self.run_key = self._session.start(ids if self._is_studied() else self.prompt, self.prepend_bos)
             self.scored = {}  # they were another prompt's
 
     def _set_chat(self, messages: Sequence[Mapping]) -> None:
@@ -183,6 +184,13 @@ class AttentionWidget(State, anywidget.AnyWidget):
         with self.hold_sync(), self.hold_trait_notifications():
             # BOS, where a chat has one, is in the template's own text.
             self.prompt, self.prepend_bos = text, self.prepend_bos and not switchable
+
+    def _is_studied(self) -> bool:
+        """Whether the prompt is generated tokens that are studied as they came, and not the tokens that their text is cut into."""
+        return self._studied is not None and self._studied[:2] == (self.prompt, self.prepend_bos)
+
+    def _present_ids(self) -> list[int]:
+        return list(self._studied[2]) if self._is_studied() else self._ids(self.prompt, self.prepend_bos)
 
     def _ids(self, prompt: str, prepend_bos: bool) -> list[int]:
         return self.model.encode(prompt, prepend_bos if self.model.vocabulary.bos_id is not None else None)
@@ -313,22 +321,23 @@ class AttentionWidget(State, anywidget.AnyWidget):
             if args.get("keep") == "end" and self.model.n_ctx is not None:
                 switch = prepend_bos if self.model.vocabulary.bos_id is not None else None
                 text = self.model.vocabulary.tail(text, self.model.n_ctx, switch)
-            self._study(request_id, text, prepend_bos)
+            self._ids(text, prepend_bos)
+            self._study(request_id, text, prepend_bos, None)
         except Exception as error:
             self._fail(request_id, error)
 
     def _answer_study_ids(self, request_id: str, args: dict) -> None:
-        """The prompt and the generated tokens after it become the prompt, as if their text had been typed."""
+        """The prompt and the generated tokens after it become the prompt: these very tokens, whatever their text would be cut into."""
         try:
             if args.get("run_key") != self.run_key:
                 raise Stale
-            prompt = self._ids(self.prompt, self.prepend_bos)
-            self._study(request_id, *generation.continued(self.model, prompt, args, self.prepend_bos))
+            ids = generation.continued(self.model, self._present_ids(), args)
+            self._study(request_id, *self.model.vocabulary.spelled(ids, self.prepend_bos), ids)
         except Exception as error:
             self._fail(request_id, error)
 
-    def _study(self, request_id: str, text: str, prepend_bos: bool) -> None:
-        self._ids(text, prepend_bos)
+    def _study(self, request_id: str, text: str, prepend_bos: bool, ids: list[int] | None) -> None:
+        self._studied = None if ids is None else (text, prepend_bos, ids)
         if (text, prepend_bos) == (self.prompt, self.prepend_bos):
             self._start()
         else:

@@ -152,17 +152,31 @@ def test_special_tokens_and_bos_are_written_out(adds_bos, starts):
     widget.close()
 
 
-def test_ids_that_no_text_gives_are_refused_with_the_place():
+def test_tokens_that_their_text_is_not_cut_into_are_studied_as_they_came():
     words = tokenizer()
     widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=words), "When Mary")
-    n = len(widget.tokens)
-    letters = [words.convert_tokens_to_ids(letter) for letter in ("Ġ", "M", "a")]
+    front, before = Front(widget), list(widget.run.ids)
+    letters = [words.convert_tokens_to_ids(letter) for letter in ("Ġ", "M", "a", "r", "y")]
+    front.result("study_ids", run_key=widget.run_key, ids=letters)
+    assert widget.prompt == "When Mary Mary"
+    assert list(widget.run.ids) == before + letters != widget.model.encode(widget.prompt)
+    assert len(widget.tokens) == len(before) + 5
+    # once more, from there
+    front.result("study_ids", run_key=widget.run_key, ids=letters[:2])
+    assert list(widget.run.ids) == [*before, *letters, *letters[:2]]
+    # a text that is typed, the very same one even, is cut as the tokenizer cuts it
+    text = widget.prompt
+    front.result("prompt", text=text, prepend_bos=False, keep="all")
+    assert list(widget.run.ids) == widget.model.encode(text)
+    widget.close()
+
+
+def test_ids_that_are_none_are_refused_and_change_nothing():
+    widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=tokenizer()), "When Mary")
     key = widget.run_key
-    error = Front(widget).error("study_ids", run_key=key, ids=[*letters, 300])
-    assert error["kind"] == "refused" and f"from token {n} on" in error["message"] and "model.run(ids)" in error["message"]
-    assert widget.run_key == key and widget.prompt == "When Mary"
-    for ids, says in (([], "one or more"), ([1.5], "1.5"), ([10**6], "1000000"), ("Mary", "list"), (None, "list")):
+    for ids, says in (([], "one or more"), ([1.5], "1.5"), ([10**6], "1000000"), ("Mary", "list"), (None, "list"), ([5] * 64, "64")):
         assert says in Front(widget).error("study_ids", run_key=key, ids=ids)["message"]
+    assert widget.run_key == key and widget.prompt == "When Mary"
     widget.close()
 
 

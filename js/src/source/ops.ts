@@ -320,8 +320,8 @@ export interface Ops {
     result: Generation;
   };
   /**
-   * Makes the present prompt followed by `ids` the run under study, as if their text had been typed; refused where no text gives these
-   * very ids. Only generated ids are sent: the prompt's own are not known here. `run_key` is the present run's.
+   * Makes the present prompt followed by `ids` the run under study: these very tokens, though their text, which becomes the
+   * prompt, might be cut into others. Only generated ids are sent: the prompt's own are not known here. `run_key` is the present run's.
    */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
