@@ -86,7 +86,7 @@ class LogitLens:
 
     def __repr__(self) -> str:
         answer = self.top_tokens[int(self.top_ids[-1, -1, 0])]
-        return f"LogitLens({len(self.points)} points × {len(self.positions)} positions; in the end {answer!r}; {self.note})"
+        return f"LogitLens({len(self.points)} points × {len(self.positions)} positions; in the end {answer!r})"
 
     def _repr_html_(self) -> str:
         return self.table().to_html()
@@ -239,4 +239,5 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 def _note(run: Run) -> str:
     model = run.model
     what = f"{run.ablation.describe()}, " if isinstance(run, AblatedRun) and run.heads else ""
-    return f"final norm and unembedding of the model itself over the stream at each point, {what}{model.processing}"
+    dtype = str(model.dtype).removeprefix("torch.")
+    return f"The model's own final norm and unembedding over the stream at each point, {what}{model.processing}, {dtype}."
