@@ -34,7 +34,9 @@ def kl_rows(clean: Tensor, ablated: Tensor) -> Tensor:
 def entropy_rows(logits: Tensor) -> Tensor:
     """`-sum_v p(v) log p(v)` over the last dimension, float64; can be differentiated."""
     p = log_probabilities(logits)
-    return -torch.where(p.exp() == 0, 0.0, p.exp() * p).sum(-1)
+    # Before the product, not after: a logit of -inf (a token that is masked out) would make its derivative 0 · inf.
+    finite = p.masked_fill(p.exp() == 0, 0.0)
+    return -(p.exp() * finite).sum(-1)
 
 
 def entropy(logits: Tensor) -> float:

@@ -118,10 +118,11 @@ def _at(subject: Subject, length: int, rounds: int, on_bridge: bool) -> list[Fig
     sample = [heads[round(i * (len(heads) - 1) / (SAMPLE - 1))] for i in range(SAMPLE)]
     batch = torch.tensor([ids], device=model.device)
     peak = _peak(model.device, lambda: score(run, "ablation"))
+    clean = subject.bridge(batch)[0, -1]  # not a part of what is multiplied up
     ways: dict[str, Callable[[], object]] = {
         "forward": lambda: model.source(batch, use_cache=False),
-        "loop": lambda: _loop(subject.bridge, batch, sample),
-        "patching": lambda: _patching(subject.bridge, batch, sample),
+        "loop": lambda: _loop(subject.bridge, batch, sample, clean),
+        "patching": lambda: _patching(subject.bridge, batch, sample, clean),
         "logit_diff": lambda: score(run, "attribution", metric="logit_diff"),
         "kl": lambda: score(run, "attribution", metric="kl", top_tokens=8),
     }
@@ -178,9 +179,7 @@ def _figures(where: str, subject: Subject, run: Run, times: dict[str, list[float
 # -- the two loops ----------------------------------------------------------------------------------------------------
 
 
-def _loop(bridge: nn.Module, batch: Tensor, heads: Sequence[Head]) -> list[float]:
-    clean = bridge(batch)[0, -1]
-
+def _loop(bridge: nn.Module, batch: Tensor, heads: Sequence[Head], clean: Tensor) -> list[float]:
     def off(head: int) -> Callable:
         def hook(z: Tensor, hook: object) -> Tensor:
             z = z.clone()
@@ -195,10 +194,9 @@ def _loop(bridge: nn.Module, batch: Tensor, heads: Sequence[Head]) -> list[float
     ]
 
 
-def _patching(bridge: nn.Module, batch: Tensor, heads: Sequence[Head]) -> Tensor:
+def _patching(bridge: nn.Module, batch: Tensor, heads: Sequence[Head], clean: Tensor) -> Tensor:
     from transformer_lens import patching
 
-    clean = bridge(batch)[0, -1]
     cfg = bridge.cfg
     zeros = torch.zeros(1, batch.shape[1], cfg.n_heads, cfg.d_head, device=batch.device)
     cache = {f"blocks.{layer}.attn.hook_z": zeros for layer in range(cfg.n_layers)}

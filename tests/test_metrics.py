@@ -95,3 +95,11 @@ def test_precision_does_not_depend_on_the_model_s(dtype):
     assert metrics.log_probabilities(row).dtype == torch.float64
     assert metrics.log_probabilities(row).exp().sum().item() == pytest.approx(1, abs=1e-12)
     assert metrics.kl(row, row) == 0
+
+
+def test_entropy_can_be_differentiated_beside_a_token_that_is_masked_out():
+    logits = torch.tensor([0.3, -1.0, 2.0, -torch.inf], requires_grad=True)
+    value = metrics.entropy_rows(logits[None])[0]
+    assert value.item() == pytest.approx(metrics.entropy(logits[:3].detach()), abs=1e-12)
+    value.backward()
+    assert logits.grad[:3].isfinite().all() and logits.grad[:3].abs().max() > 0

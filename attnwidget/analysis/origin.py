@@ -8,9 +8,9 @@ from ..run import Run
 
 
 def origin(run: Run) -> Hashable:
-    """Equal for two runs of one model on the same ids with the same ablation. It holds on to no run and to no tensor."""
+    """Equal for two runs of one model, its weights unchanged, on the same ids with the same ablation. It holds on to no run or tensor."""
     model, ablation = run.model, run.ablation
-    what: list[Hashable] = [model.name, model.processing, str(model.dtype), tuple(run.ids)]
+    what: list[Hashable] = [model.name, model.processing, str(model.dtype), run._recording.weights, tuple(run.ids)]
     if ablation.heads:
         given = ablation.reference
         references = () if given is None else given if isinstance(given, tuple) else (given,)

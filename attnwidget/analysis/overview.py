@@ -24,7 +24,8 @@ from .wording import listed
 
 @dataclass(frozen=True)
 class Overview:
-    """The sentences, the most telling first; `note` says what they are all relative to, and what could not be said."""
+    """The sentences: the answer, what removing heads does to it, the depth at which it appears, kinds of heads, each by its largest number
+    first, and last what was looked for and not found. `note` says what they are all relative to, and what could not be said."""
 
     sentences: tuple[Sentence, ...]
     note: str
@@ -79,7 +80,12 @@ def overview(
         except AttnWidgetError as reason:
             reading.left_out.setdefault(str(reason), []).append(about)
     notes = [_relative_to(run), *(f"Left out, {listed(parts)}: {reason}" for reason, parts in reading.left_out.items())]
-    return Overview(tuple(sentences), " ".join(filter(None, notes)))
+    return Overview(tuple(sorted(sentences, key=_found_nothing)), " ".join(filter(None, notes)))
+
+
+def _found_nothing(one: Sentence) -> bool:
+    """Whether a sentence says that there is none of what it is about."""
+    return not one.heads and not one.value and one.kind in ("effect", "first_choice", "direct")
 
 
 def _relative_to(run: Run) -> str:

@@ -142,6 +142,7 @@ def score(
     `output_norm`: those say what such a head puts out as it is, and the sum needs it.
     """
     _refuse_unused(method, metric, target=target, against=against)
+    _refuse_position(run, method, metric, position)
     asked = {"target": target, "against": against, "mode": mode, "position": position, "positions": positions, "reference": reference}
     asked |= {
         "heads": heads,
@@ -271,6 +272,19 @@ def _refuse_unused(method: str, metric: str | None, **tokens: object) -> None:
         if value not in (None, "") and token not in needs and (name is None or name in METRICS):
             asks, way = (f"metric {name!r}", ", or ask for metric='logit_diff'") if name else (f"{method!r}", "")
             raise AttnWidgetError(f"{asks} takes no {token}: leave {token}= out{way}.")
+
+
+def _refuse_position(run: Run, method: str, metric: str | None, position: int | None) -> None:
+    """As with tokens; `score_each` may be asked about a position and, beside that, for a number of the whole prompt."""
+    name = _metric(METHODS[method], metric) if method in METHODS else None
+    if position is None or name not in METRICS:
+        return
+    if METRICS[name].whole:
+        raise AttnWidgetError(f"metric {name!r} is about the whole prompt, so it takes no position: leave position={position!r} out.")
+    if run.model.answer == "class":
+        raise AttnWidgetError(
+            f"{run.model.name} answers once for the whole text, so there is no position: leave position={position!r} out."
+        )
 
 
 def _refused(method: Method, metric: str) -> str:

@@ -56,8 +56,10 @@ def ablation(asked: Asked) -> Found:
             rows = logits[:, answered[0]] if answered else logits
             # Of equal logits, `argmax` takes the lowest id; what came first before is not overtaken by its equal.
             chosen = torch.where(rows[:, first] == rows.amax(-1), first, rows.argmax(-1))
-            for index, of in zip(indices, chosen.tolist(), strict=True):
-                firsts[heads[index]] = of
+            # Where a logit is no number, none of them comes first.
+            undefined = rows.isnan().any(-1).tolist()
+            for index, of, none in zip(indices, chosen.tolist(), undefined, strict=True):
+                firsts[heads[index]] = np.nan if none else of
             del rows
         del logits  # all positions of a chunk are the largest thing there is
         for index in indices:

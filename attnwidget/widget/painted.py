@@ -32,7 +32,7 @@ def painted(
         "method": scores.method,
         "label": scores.label,
         "formula": scores.formula,
-        "describe": scores.describe(),
+        "describe": _described(scores),
         "unit": scores.unit,
         "exact": exact,
         "signed": scores.signed,
@@ -50,6 +50,15 @@ def painted(
         "seconds": seconds,
         "remaining": remaining,
     }
+
+
+def _described(scores: HeadScores) -> str:
+    """With how far integrated gradients are off, which is what they are to be judged by."""
+    off = scores.extra.get("completeness_error")
+    if off is None or np.isnan(off).all():
+        return scores.describe()
+    worst = np.unravel_index(np.nanargmax(np.abs(off)), off.shape)
+    return f"{scores.describe()}; completeness error up to {abs(off[worst]):.3g} (L{worst[0]}H{worst[1]})"
 
 
 def together(

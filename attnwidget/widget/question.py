@@ -96,7 +96,9 @@ def question(session: Session, args: dict) -> Question:
     if metric not in (None, "") and metric not in METRICS:
         raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
     how = arguments.ablating(session.model, args.get("ablation"))
-    heads = how.heads if arguments.switch(args, "conditional") else ()
+    # Where a head looks and how much it writes is said of the clean run, as the page says it.
+    effect = name in METHODS and METHODS[name].kind == "effect"
+    heads = how.heads if arguments.switch(args, "conditional") and effect else ()
     about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
     metrics = METHODS[name].metrics if name in METHODS else ()
     return Question(
@@ -137,7 +139,9 @@ def found(asked: Question, progress: Progress | None = None) -> Finished:
         every = head_statistics(run, progress)
         answers = {other: every.scores(other) for other in STATISTICS}
     else:
-        (scores,) = score_each(run, name, (asked.metric,), **asked.asked, progress=progress).values()
+        # A head of integrated gradients is many rows forward and backward: a click waits for as many heads as go together.
+        chunk = {"chunk": 1} if name == "integrated_gradients" and progress is not None else {}
+        (scores,) = score_each(run, name, (asked.metric,), **asked.asked, **chunk, progress=progress).values()
         answers = {name: scores}
     seconds = time.monotonic() - start
     for other, scores in answers.items():

@@ -40,7 +40,8 @@ def _ablation(asked: Question, job: Job, patience: float | None) -> dict:
 
     def now(estimate: HeadScores | None) -> dict | None:
         if kept is not None:
-            where = ~np.isnan(kept.scores.values)
+            # All of it was measured: what is undefined stays so, and is not what was estimated.
+            where = np.ones(kept.scores.values.shape, bool)
             return together(kept.scores, where, estimate, finished=True, seconds=kept.seconds)
         measured, where, finished = sweep.now(asked.metric)
         if measured is None and estimate is None:

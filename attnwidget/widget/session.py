@@ -97,7 +97,17 @@ class Session:
     def sweep(self, run: Run, key: Hashable, make: Callable[[], Sweep]) -> Sweep:
         """The sweep under `key`, as far as it has come, or a new one."""
         with self._lock:
-            return _kept(self._sweeps, key, _KEPT_SWEEPS, make) if run.clean is self.clean else make()
+            if run.clean is not self.clean:
+                return make()
+            while key not in self._sweeps and len(self._sweeps) >= _KEPT_SWEEPS:
+                del self._sweeps[self._spare()]
+            return _kept(self._sweeps, key, _KEPT_SWEEPS, make)
+
+    def _spare(self) -> Hashable:
+        """The sweep that is missed least: a finished one, whose scores are kept, else a conditional one, else the oldest."""
+        finished = (key for key, sweep in self._sweeps.items() if sweep.finished)
+        conditional = (key for key, sweep in self._sweeps.items() if sweep.run is not self._clean)
+        return next(finished, None) or next(conditional, None) or next(iter(self._sweeps))
 
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""

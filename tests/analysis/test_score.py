@@ -197,3 +197,32 @@ def test_several_metrics_may_each_need_their_own_tokens(run):
 def test_what_a_head_puts_out_that_is_off_belongs_to_the_sum(run):
     off = run.ablate([(1, 2)], "scale", scale=0.5)
     assert np.isfinite(score(off, "direct_logit").values[1, 2]) and score(off, "output_norm").values[1, 2] > 0
+
+
+def test_a_position_that_plays_no_part_is_refused(model):
+    run = model.run("the cat sat on the mat")
+    with pytest.raises(AttnWidgetError, match="whole prompt.*position=2 out"):
+        score(run, metric="perplexity", position=2)
+    from tests.models import IDS, subject
+
+    with pytest.raises(AttnWidgetError, match="no position.*position=0 out"):
+        score(subject("bert-classifier").model.run(IDS), position=0)
+
+
+def test_where_the_answer_is_no_number_no_token_comes_first(model):
+    found = score(model.run("the cat sat on the mat"), mode="scale", scale=1e38)
+    undefined = np.isnan(found.values)
+    assert undefined.any() and np.isnan(found.extra["first_choice"][undefined]).all()
+
+
+def test_scores_of_other_weights_are_of_another_origin():
+    import torch
+
+    from tests.small import small_model
+
+    model = small_model()
+    before = score(model.run("the cat sat on the mat"), "output_norm").origin
+    assert score(model.run("the cat sat on the mat"), "output_norm").origin == before
+    with torch.no_grad():
+        model.source.model.layers[0].self_attn.o_proj.weight.mul_(5)
+    assert score(model.run("the cat sat on the mat"), "output_norm").origin != before

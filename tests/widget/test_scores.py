@@ -19,6 +19,7 @@ from attnwidget.analysis.statistics import STATISTICS, head_statistic
 from attnwidget.widget import jobs, sweep
 from attnwidget.widget.kinds import _kind
 from attnwidget.widget.painted import painted, saved
+from attnwidget.widget.session import Session
 from tests.models import SPECS, VOCAB, subject, tokenizer, wide
 from tests.small import small_model
 
@@ -144,7 +145,8 @@ def test_one_sweep_answers_every_metric_at_a_position_and_is_kept(front, widget,
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric(front, run, metric):
-    found, exact = front.scores(metric=metric, position=3), score(run, metric=metric, position=3)
+    at = None if METRICS[metric].whole else 3
+    found, exact = front.scores(metric=metric, position=3), score(run, metric=metric, position=at)
     same(found["values"], exact.values)
     assert (found["unit"], found["signed"], found["label"]) == (exact.unit, exact.signed, exact.label)
 
@@ -560,3 +562,36 @@ def test_numbers_that_do_not_fit_are_undefined_and_never_infinite():
     sent = painted(HeadScores(values, "ablation", "", "", "", True, True), "effect", np.full((2, 2), 2), True, 0.0)
     assert np.array_equal(np.isnan(sent["values"].values), [[True, False], [True, True]])
     assert sent["known"].values.tolist() == [[0, 2], [0, 0]]
+
+
+def test_an_effect_that_is_undefined_stays_so_when_it_is_asked_for_again(model):
+    widget = AttentionWidget(model, PROMPT, mode="scale", scale=1e38)
+    front = Scores(widget)
+    ask = front.asking(ablation={**CLEAN, "mode": "scale", "scale": 1e38})
+    first, again = (front.result("scores", **ask) for _ in range(2))
+    known = [array(result["known"], buffers) for result, buffers in (first, again)]
+    assert (known[0] == 0).any() and (known[0] == known[1]).all()
+    assert first[0]["exact"] == again[0]["exact"]
+
+
+def test_a_statistic_is_of_the_clean_run_in_a_cell_as_on_the_page(model):
+    widget = AttentionWidget(model, PROMPT, ablated=["L1H0"], mode="uniform", conditional=True, score="entropy")
+    clean = AttentionWidget(model, PROMPT, score="entropy")
+    assert (widget.scores.values == clean.scores.values).all()
+
+
+def test_integrated_gradients_say_how_far_they_are_off(model):
+    front = Scores(AttentionWidget(model, PROMPT))
+    result, _ = front.result("scores", **front.asking(method="integrated_gradients", metric="logit_diff"))
+    assert "completeness error up to" in result["describe"]
+
+
+def test_a_clean_sweep_that_is_not_finished_outlives_conditional_ones(model):
+    session = Session(model)
+    session.start(PROMPT, False)
+    first = session.sweep(session.clean, "clean", lambda: sweep.Sweep(session.clean, ("kl",), mode="zero"))
+    for layer in range(3):
+        for head in range(3):
+            run = session.ablated([(layer, head)], "zero")
+            session.sweep(run, (layer, head), lambda run=run: sweep.Sweep(run, ("kl",), mode="zero"))
+    assert session.sweep(session.clean, "clean", lambda: None) is first

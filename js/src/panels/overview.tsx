@@ -59,7 +59,8 @@ function Said({ store, sentence, old }: { store: Store; sentence: Sentence; old:
   const [number, unit] = figure(sentence);
   const parts = cut(text, heads);
   const unnamed = heads.filter((head) => !parts.some((part) => typeof part !== "string" && sameHead(part, head)));
-  const sign = kind === "effect" ? ((value ?? 0) < 0 ? "hurt" : "helped") : "";
+  // KL has no sign, and nothing has no side.
+  const sign = kind === "effect" && unit === "logits" && value ? (value < 0 ? "hurt" : "helped") : "";
   return (
     <li data-kind={kind}>
       <span class="aw-said-number" data-sign={sign}>
