@@ -123,8 +123,10 @@ class Vocabulary:
             return int(token)
         if not isinstance(token, str) or not token:
             raise TokenError(f"{token!r} is not a token: give its text, for instance ' Mary' with its space, or its id.")
+        if self.tokenizer is None and re.fullmatch(r"#\d+", token):  # how its tokens are shown
+            return self.id(int(token[1:]))
         if self.tokenizer is None:
-            raise TokenError(f"This model came without a tokenizer, so {token!r} has no id: give the id instead.")
+            raise TokenError(f"This model came without a tokenizer, so {token!r} has no id: give the id instead, or '#12' for token 12.")
         # SentencePiece puts a space before a text it tokenises, so the vocabulary itself is asked first.
         for raw in (token, token.replace(" ", "▁")):
             known = self.tokenizer.convert_tokens_to_ids(raw)

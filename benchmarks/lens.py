@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
+import torch
+
 from attnwidget import load_model, logit_lens
 
 from .figures import Figure, figure
@@ -13,12 +15,17 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 ROUNDS = 7
 
 
+@torch.no_grad()
+def _forward(source: torch.nn.Module, ids: torch.Tensor) -> object:
+    return source(ids, use_cache=False)
+
+
 def lens() -> list[Figure]:
     """In turns, in one process, so that what else the machine does hits all alike."""
     model = load_model("smollm2-135m")
     run = model.run(PROMPT)
     ways: dict[str, Callable[[], object]] = {
-        "one forward, logits of every position": lambda: model.run(PROMPT).logits,
+        "one plain forward": lambda: _forward(model.source, torch.tensor([run.ids])),
         "lens of 31 points, 14 positions": lambda: logit_lens(run, middle=False),
         "lens of 61 points, 14 positions": lambda: logit_lens(run),
         "lens of 61 points, one position": lambda: logit_lens(run, -1),

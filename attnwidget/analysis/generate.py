@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 
 import torch
 
 from ..errors import AttnWidgetError, ModelError, PromptTooLongError
 from ..model import Model
-from ..run import Run
+from ..run import AblatedRun, Run
 from .forced import forced
 from .generation import Forced, Generation, Side, first_difference
 from .sampling import Sampling, make_sampling
@@ -45,7 +46,7 @@ def generate(
     """What follows the prompt of `run`: with nothing ablated (`control`), and with the ablation of `run` at every step.
 
     Args:
-        run: a run, or an ablated one; where nothing is ablated there is the control alone.
+        run: a run, for the control alone, or an ablated one; with no heads ablated both texts are the same, KL and changes 0.
         max_new_tokens: at most so many; a side ends before that at an end-of-text token, or when prompt and generated tokens fill the
             model's context.
         temperature, top_k, top_p: 0 takes the first choice (of equal ones the lowest id). Else `softmax(logits / temperature)` is drawn
@@ -96,7 +97,11 @@ def generate(
                 if progress is not None:
                     progress(sum(len(s.steps) for s in streams), total, "Generating", so_far())
     if len(streams) == 1:
-        return so_far()
+        said = so_far()
+        if not isinstance(run, AblatedRun):
+            return said
+        # Nothing is ablated in it: the same text, and what is compared on it is the same.
+        return replace(said, ablated=said.control, forced=forced(run, streams[0].ids, forced_on))
     text = streams[0 if forced_on == "control" else 1].ids
     return so_far(forced(run, text, forced_on))
 
@@ -148,8 +153,8 @@ def _note(run: Run, sampling: Sampling, seed: int, cached: bool, wanted: bool) -
     how = sampling.describe(seed) + (", the same random numbers for both" if sampling.temperature and ablation.heads else "")
     parts = [*([_scope(run)] if ablation.heads else []), how]
     if not cached:
-        forced_to = wanted and is_local(run)
-        parts.append("whole passes" + (": steps on a key-value cache do not give the same here" if forced_to else ""))
+        why = "this model keeps no key-value cache" if model.engine.anatomy.step is None else "a key-value cache gives other numbers here"
+        parts.append("whole passes" + (f": {why}" if wanted and is_local(run) else ""))
     parts += [model.processing, str(model.dtype).removeprefix("torch.")]
     line = "; ".join(parts)
     return f"{line[0].upper()}{line[1:]}."

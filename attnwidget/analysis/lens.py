@@ -126,30 +126,34 @@ def logit_lens(
     at = _positions(run, positions)
     middle = middle and has_midpoint(model.engine, run._recording)
     points = _points(model.n_layers, middle)
-    read = _Reader(run, at, k)
-    final = read.logits(run._resid[-1])
-    clean_final = final if run.clean is run else read.logits(run.clean._resid[-1])
-    if target in (None, ""):
-        targets = _best(clean_final, 1)[:, 0]
-    else:
-        targets = torch.full((len(at),), model.token_id(target), device=final.device)
-    rows = []
-    for start in range(0, len(points) - 1, read.at_once):
-        checkpoint()
-        some = points[start : min(start + read.at_once, len(points) - 1)]
-        if progress is not None:
-            progress(start, len(points), f"Reading {some[0].label}")
-        streams = torch.cat([_stream(run, point) for point in some])
-        rows += [read.row(logits, final, targets) for logits in read.each(streams)]
-    rows.append(read.row(final, final, targets))
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    streams = [_stream(run, point) for point in points[:-1]]
+    wanted = None if target in (None, "") else model.token_id(target)
+    parts: list[list[dict[str, np.ndarray]]] = []
+    targets: list[Tensor] = []
+    total = len(points) * -(-len(at) // _CHUNK)
+    for start in range(0, len(at), _CHUNK):
+        # A few positions at a time, from the first point to the last: logits of all of a long prompt are gigabytes.
+        read = _Reader(run, at[start : start + _CHUNK], k)
+        final = read.logits(run._resid[-1])
+        clean = final if run.clean is run else read.logits(run.clean._resid[-1])
+        now = _best(clean, 1)[:, 0] if wanted is None else torch.full((len(final),), wanted, device=final.device)
+        end, rows = _log_probabilities(final), []
+        for first in range(0, len(streams), read.at_once):
+            checkpoint()
+            if progress is not None:
+                progress(len(parts) * len(points) + first, total, f"Reading {points[first].label}")
+            for logits in read.each(torch.cat(streams[first : first + read.at_once])):
+                rows.append(read.row(logits, end, now))
+        parts.append([*rows, read.row(final, end, now)])
+        targets.append(now)
+    stacked = {name: np.concatenate([np.stack([row[name] for row in rows]) for rows in parts], axis=1) for name in parts[0][0]}
     ids = sorted({int(i) for i in stacked["top_ids"].ravel()})
     return LogitLens(
         points=points,
         positions=tuple(at),
         tokens=tuple(run.tokens[p] for p in at),
-        target_ids=targets.cpu().numpy(),
-        target_tokens=tuple(model.token(int(i)) for i in targets),
+        target_ids=torch.cat(targets).cpu().numpy(),
+        target_tokens=tuple(model.token(int(i)) for i in torch.cat(targets)),
         top_tokens={i: model.token(i) for i in ids},
         note=_note(run),
         **stacked,
@@ -173,15 +177,16 @@ class _Reader:
 
     def logits(self, stream: Tensor) -> Tensor:
         """[position, vocabulary], in passes of just the shape in which the run computes its own logits, so that they agree to the bit."""
-        run = self.run
-        n = len(run.ids)
-        if (self.at == list(range(n)) and n <= _CHUNK) or not run.model.engine.tail_by_position:
-            return run.model.engine.logits(run._recording, stream)[0][self.at]
-        parts = [self.at[i : i + _CHUNK] for i in range(0, len(self.at), _CHUNK)]
-        return torch.cat([run.model.engine.logits(run._recording, stream, part)[0] for part in parts])
+        run, engine = self.run, self.run.model.engine
+        if self.at == list(range(len(run.ids))) or not engine.tail_by_position:
+            return engine.logits(run._recording, stream)[0][self.at]
+        return engine.logits(run._recording, stream, self.at)[0]
 
-    def row(self, logits: Tensor, final: Tensor, targets: Tensor) -> dict[str, np.ndarray]:
-        logp, end = _log_probabilities(logits), _log_probabilities(final)
+    def row(self, logits: Tensor, end: Tensor, targets: Tensor) -> dict[str, np.ndarray]:
+        """The numbers of one point; `end` are the log-probabilities of the run's answer."""
+        if logits.isnan().any():
+            raise ModelError(f"{self.run.model.name} answers with what is no number here: ablate less, or otherwise.")
+        logp = _log_probabilities(logits)
         p = logp.exp()
         wanted = targets[:, None].to(logits.device)
         top = _best(logits, self.k)

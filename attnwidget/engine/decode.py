@@ -82,6 +82,8 @@ def _prove(engine: Engine, ids: Sequence[int]) -> bool:
         expected = whole.logits(ids)
         for end in range(len(ids) - _STEPS, len(ids) + 1):
             found = stepwise.logits(ids[:end])
+    except torch.cuda.OutOfMemoryError:  # says nothing of the cache
+        raise
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError):  # whatever a model does that takes no cache
         return False
     largest = max(1.0, expected.abs().max().item())

@@ -160,8 +160,11 @@ class Engine:
         return logits if only or positions is None or logits.dim() < 3 else logits[:, list(positions)]
 
     def weights(self) -> int:
-        """A mark that changes when any weight is replaced or written to (an optimiser's step, LoRA, compatibility mode)."""
-        return hash(tuple((id(p), p._version) for p in self.anatomy.model.parameters()))
+        """A mark that changes when any weight is replaced, moved or written to (an optimiser's step, LoRA, compatibility mode).
+
+        What is written through `.data`, which PyTorch counts nowhere, is not seen: run the prompt again after that.
+        """
+        return hash(tuple((id(p), p._version, p.data_ptr(), p.dtype) for p in self.anatomy.model.parameters()))
 
     def _same_weights(self, recording: Recording) -> None:
         if recording.weights != self.weights():

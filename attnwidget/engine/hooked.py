@@ -55,7 +55,8 @@ def _processing(model: nn.Module) -> str:
 
 
 def _forward(model: nn.Module, ids: Tensor) -> Tensor:
-    return model(ids, return_type="logits", prepend_bos=False)
+    # Its own mask, where padding is on the left, would take a BOS that is also the padding token (GPT-2's) for padding.
+    return model(ids, return_type="logits", prepend_bos=False, attention_mask=torch.ones_like(ids))
 
 
 def _cache_of(model: nn.Module) -> type | None:

@@ -125,7 +125,12 @@ def _value_taps(attentions: tuple[nn.Module, ...], n_kv_heads: int) -> list[Tap]
 
 
 def _answer(model: nn.Module) -> Answer:
-    name = type(model).__name__
+    # A class of the user's own is known by the one it was made from.
+    names = (kind.__name__ for kind in type(model).__mro__)
+    return next((answer for name in names if (answer := _answer_of(name)) != "none"), "none")
+
+
+def _answer_of(name: str) -> Answer:
     if name.endswith(("LMHeadModel", "ForCausalLM")) and not name.startswith(("BertLM", "RobertaForCausal")):
         return "next"
     if name.endswith(("ForMaskedLM", "ForPreTraining")) and not name.startswith("Electra"):  # which tells real tokens from false

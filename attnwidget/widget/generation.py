@@ -20,7 +20,7 @@ def answer(run: AblatedRun, args: dict, job: Job) -> Generation:
         raise AttnWidgetError(f"max_new_tokens must be 1 to {MOST} here, not {most}: generate(w.run, {max(1, most)}) in a cell takes any.")
     top_p = args.get("top_p", 1)
     return generate(
-        run,
+        run if run.ablation.heads else run.clean,
         most,
         temperature=args.get("temperature", 0.0),
         top_k=arguments.integer(args.get("top_k", 0)) or None,
@@ -31,9 +31,9 @@ def answer(run: AblatedRun, args: dict, job: Job) -> Generation:
     )
 
 
-def continued(model: Model, prompt: list[int], args: dict) -> list[int]:
-    """The ids of `prompt` and after them those of a `study_ids` request."""
+def studied(model: Model, args: dict) -> list[int]:
+    """The ids of a `study_ids` request."""
     ids = args.get("ids")
     if not isinstance(ids, list) or not ids:
         raise AttnWidgetError("ids must be a list of one or more token ids.")
-    return model.encode([*prompt, *ids])
+    return model.encode(ids)

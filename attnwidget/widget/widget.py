@@ -17,7 +17,7 @@ from ..analysis import Outcome, outcome
 from ..analysis.headscores import HeadScores
 from ..chat import is_chat
 from ..engine.interrupt import Cancelled
-from ..errors import AttnWidgetError, ModeError, PositionError, PromptTooLongError
+from ..errors import AttnWidgetError, ModeError, PositionError, PromptError, PromptTooLongError
 from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
@@ -49,7 +49,8 @@ class AttentionWidget(State, anywidget.AnyWidget):
         **traits: any trait of `State`, for instance `ablated=["L23H3"]`, `mode="mean"`, `panels=["grid", "outcome"]`.
 
     What is chosen is a trait (`w.selected`, `w.ablated`, `w.mode`, ...): a click sets it, and setting it does what the click does. What is
-    computed is read from `w.run`, an `AblatedRun`. Wrong values raise a `ValueError` and change nothing.
+    computed is read from `w.run`, an `AblatedRun`. Wrong values raise a `ValueError` and change nothing; heads that a mode is undefined for
+    (`previous` at layer 0) are refused where they are run.
     """
 
     _esm = _STATIC / "widget.js"
@@ -143,13 +144,17 @@ class AttentionWidget(State, anywidget.AnyWidget):
     @t.validate("prompt")
     @refusing
     def _check_prompt(self, proposal: dict) -> str:
-        self._ids(proposal["value"], self.prepend_bos)
+        # What is studied as ids fits as such, though its text might be cut into more.
+        if self._studied is None or proposal["value"] != self._studied[0]:
+            self._ids(proposal["value"], self.prepend_bos)
         return proposal["value"]
 
     @t.validate("prepend_bos")
     @refusing
     def _check_bos(self, proposal: dict) -> bool:
-        if self.prompt:
+        if proposal["value"] and self.model.vocabulary.bos_id is None:
+            raise PromptError(f"This tokenizer has no BOS token to switch ({self.model.vocabulary.special}): leave prepend_bos off.")
+        if self.prompt and (self._studied is None or (self.prompt, proposal["value"]) != self._studied[:2]):
             self._ids(self.prompt, proposal["value"])
         return proposal["value"]
 
@@ -194,6 +199,11 @@ class AttentionWidget(State, anywidget.AnyWidget):
 
     def _ids(self, prompt: str, prepend_bos: bool) -> list[int]:
         return self.model.encode(prompt, prepend_bos if self.model.vocabulary.bos_id is not None else None)
+
+    @t.observe("ablated", "mode")
+    def _chosen_anew(self, _change: dict) -> None:
+        # It was about what was chosen before.
+        self.error = ""
 
     # -- what may be chosen ---------------------------------------------------------------------------------------
 
@@ -327,11 +337,18 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self._fail(request_id, error)
 
     def _answer_study_ids(self, request_id: str, args: dict) -> None:
-        """The prompt and the generated tokens after it become the prompt: these very tokens, whatever their text would be cut into."""
+        """A prompt and the generated tokens after it become the prompt: these very tokens, whatever their text would be cut into."""
         try:
             if args.get("run_key") != self.run_key:
                 raise Stale
-            ids = generation.continued(self.model, self._present_ids(), args)
+            if self.ablated and self.mode == "resample":
+                raise ModeError(
+                    "'resample' has a z for the prompt's positions and no others, so a longer text cannot be studied with it: "
+                    "choose another mode, or switch the heads on again, and open the token then."
+                )
+            ids, n = generation.studied(self.model, args), len(self.tokens)
+            # Those that are counted from the end would else be other tokens of the longer text.
+            self.positions = [p % n for p in self.positions]
             self._study(request_id, *self.model.vocabulary.spelled(ids, self.prepend_bos), ids)
         except Exception as error:
             self._fail(request_id, error)

@@ -77,6 +77,8 @@ export function generationAt(length: number, args: Args, done: number): { result
     whole,
     result: {
       prompt_length: length,
+      // No word of the made-up vocabulary: the page of a prompt has its words already.
+      prompt_ids: Array.from({ length }, (_, i) => -1 - i),
       control: a,
       ablated: b,
       diverges: parts < 0 ? null : parts,

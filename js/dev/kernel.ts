@@ -69,10 +69,12 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
     }
     case "study_ids": {
       if (args.run_key !== model.traits.run_key) throw new Error("This run is gone.");
-      const more = (args.ids as number[]).map(wordOf);
-      model.set("prompt", model.traits.prompt + more.join(""));
-      model.set("tokens", [...tokens, ...more]);
-      const run_key = `${model.traits.run_key}+${more.length}`;
+      const ids = args.ids as number[];
+      const before = tokens.slice(0, ids.filter((id) => id < 0).length);
+      const all = [...before, ...ids.slice(before.length).map(wordOf)];
+      model.set("prompt", all.join(""));
+      model.set("tokens", all);
+      const run_key = `${model.traits.run_key}+${all.length}`;
       model.set("run_key", run_key);
       return { result: { run_key } };
     }

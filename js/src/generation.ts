@@ -35,15 +35,13 @@ interface Continued {
   turn: number;
   stream: Stream;
   ids: number[];
-  prompt_length: number;
+  prompt_ids: number[];
   /** Where "Back to the prompt" leads: the prompt that was typed, also from a continuation of a continuation. */
   root: Base;
 }
 interface Opening extends Omit<Continued, "run_key"> {
   run_key: string;
   query: number;
-  /** To be run first, where another text is under study now: ids continue the present prompt. */
-  first: Base | null;
   again: number;
 }
 
@@ -120,14 +118,9 @@ export function createGenerating(
   });
   const study = resource<Opening, { run_key: string }>(
     () => opening.value,
-    async ({ first, query, run_key, ids, again: _, ...rest }, options) => {
-      let now = run_key;
-      if (first) {
-        now = (await kernel.ask("prompt", { ...first, keep: "all" }, options)).run_key;
-        home.value = { turn: rest.turn, run_key: now };
-      }
-      const answer = await kernel.ask("study_ids", { run_key: now, ids }, options);
-      studied.value = { ...rest, ids, run_key: answer.run_key };
+    async ({ query, run_key, again: _, ...rest }, options) => {
+      const answer = await kernel.ask("study_ids", { run_key, ids: [...rest.prompt_ids, ...rest.ids] }, options);
+      studied.value = { ...rest, run_key: answer.run_key };
       act.set({ query, tab: "lens" });
       return answer;
     },
@@ -199,10 +192,9 @@ export function createGenerating(
         turn: of.turn,
         stream,
         ids,
-        prompt_length: said.prompt_length,
+        prompt_ids: said.prompt_ids,
         root: now?.root ?? of.base,
         query,
-        first: homeOf(of) === run_key ? null : of.base,
         again: (opening.peek()?.again ?? 0) + 1,
       };
     },

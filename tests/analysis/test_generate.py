@@ -107,7 +107,7 @@ def test_where_the_cache_is_wrong_there_is_none():
     anatomy.step = lambda ids, cache: step(ids, None)  # forgets what came before
     s.model.engine.cache_proof = None
     result = generate(s.model.run(IDS).ablate(HEADS), 8)
-    assert not result.cached and "do not give the same" in result.note
+    assert not result.cached and "gives other numbers" in result.note
     assert texts(result) == texts(right)
 
     def broken(ids, cache):
@@ -230,11 +230,14 @@ CHOICES = [{}, {"temperature": 1.0}, {"temperature": 0.7, "top_k": 20, "top_p": 
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", SHAPES)
-def test_no_heads_ablated_is_the_control_alone(name, choice):
+def test_no_heads_ablated_is_the_same_text_and_no_difference_at_all(name, choice):
     run = subject(name).model.run(IDS)
-    result = generate(run.ablate([]), 12, **choice)
-    assert result == generate(run, 12, **choice)
-    assert result.ablated is None and result.diverges is None and result.forced is None and result.cached
+    result, alone = generate(run.ablate([]), 12, **choice), generate(run, 12, **choice)
+    assert alone.ablated is None and alone.diverges is None and alone.forced is None and alone.cached
+    assert result.control == result.ablated == alone.control and result.diverges is None
+    assert (result.forced.kl, result.forced.top1_changed, result.forced.tokens) == (0, 0, len(alone.control.steps))
+    assert result.forced.perplexity.clean == result.forced.perplexity.ablated
+    assert result.ids("ablated") == alone.ids()
 
 
 @pytest.mark.parametrize("choice", CHOICES)

@@ -132,6 +132,20 @@ def test_some_positions_are_those_rows_of_all(model):
     assert np.array_equal(logit_lens(run, -1).top_ids[:, 0], whole.top_ids[:, -1])
 
 
+def test_a_long_prompt_is_read_a_few_positions_at_a_time(model, monkeypatch):
+    run = model.run("the cat sat on the mat").ablate(["L1H1"])
+    whole = logit_lens(run)
+    monkeypatch.setattr("attnwidget.analysis.lens._CHUNK", 2)
+    some = logit_lens(run)
+    assert np.array_equal(some.top_ids, whole.top_ids) and np.array_equal(some.target_ids, whole.target_ids)
+    assert some.kl == pytest.approx(whole.kl, abs=1e-5) and some.target_probability == pytest.approx(whole.target_probability, abs=1e-6)
+
+
+def test_an_answer_that_is_no_number_is_refused(model):
+    with pytest.raises(ModelError, match="no number"):
+        logit_lens(model.run("the cat sat").ablate([(layer, head) for layer in range(4) for head in range(4)], "scale", scale=1e38))
+
+
 def test_a_masked_model_is_read_at_its_mask():
     of = subject("bert")
     run = of.model.run(IDS)

@@ -64,6 +64,10 @@ def test_the_lens_ends_in_the_answer_and_follows_query_and_ablation(notebook, lo
             book.resize_widget(width)
             assert view.evaluate("e => e.scrollWidth - e.clientWidth") <= 1, "the widget scrolls sideways"
             book.shoot(shots / f"lens-{theme}-{width}.png")
+        book.resize_widget(1400)
+        box, seen = (panel.locator(it).first.bounding_box() for it in (".aw-lens-query", ".aw-lens-scroll"))
+        assert box["x"] >= seen["x"] and box["x"] + box["width"] <= seen["x"] + seen["width"] + 1, "the query's column is out of sight"
+        book.shoot(shots / f"lens-panel-{theme}.png", panel)
 
 
 def test_both_texts_come_token_by_token_and_a_token_can_be_opened(notebook, loaded, shots):
@@ -91,6 +95,8 @@ def test_both_texts_come_token_by_token_and_a_token_can_be_opened(notebook, load
             book.resize_widget(width)
             assert view.evaluate("e => e.scrollWidth - e.clientWidth") <= 1, "the widget scrolls sideways"
             book.shoot(shots / f"text-{theme}-{width}.png")
+        book.resize_widget(1400)
+        book.shoot(shots / f"text-panel-{theme}.png", panel)
     # a token of the control's text: prompt and text become the prompt, and the lens stands at that token
     ids = book.read("said.ids('control')")
     stream(panel, "Control").get_by_role("button").nth(4).click()

@@ -2,6 +2,7 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from attnwidget import AttentionWidget, generate, load_model
@@ -132,7 +133,7 @@ def test_generated_tokens_become_the_prompt(widget, front):
     generated = generate(widget.run.clean.ablate(["L1H1"]), 8)
     for side in ("control", "ablated"):
         key, ids = widget.run_key, generated.ids(side)
-        result, _ = front.result("study_ids", run_key=key, ids=ids[generated.prompt_length :])
+        result, _ = front.result("study_ids", run_key=key, ids=ids)
         assert result["run_key"] == widget.run_key != key
         assert list(widget.run.ids) == ids and len(widget.tokens) == len(ids)
         front.result("prompt", text=PROMPT, prepend_bos=False, keep="all")
@@ -147,7 +148,7 @@ def test_special_tokens_and_bos_are_written_out(adds_bos, starts):
     before = list(widget.run.ids)
     assert (before[0] == 0) == starts
     ids = [*words(" and John", add_special_tokens=False)["input_ids"], 1, 0, 2]
-    Front(widget).result("study_ids", run_key=widget.run_key, ids=ids)
+    Front(widget).result("study_ids", run_key=widget.run_key, ids=before + ids)
     assert list(widget.run.ids) == before + ids and widget.prompt == "When Mary and John<pad><bos><unk>"
     widget.close()
 
@@ -157,13 +158,13 @@ def test_tokens_that_their_text_is_not_cut_into_are_studied_as_they_came():
     widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=words), "When Mary")
     front, before = Front(widget), list(widget.run.ids)
     letters = [words.convert_tokens_to_ids(letter) for letter in ("Ġ", "M", "a", "r", "y")]
-    front.result("study_ids", run_key=widget.run_key, ids=letters)
+    front.result("study_ids", run_key=widget.run_key, ids=before + letters)
     assert widget.prompt == "When Mary Mary"
     assert list(widget.run.ids) == before + letters != widget.model.encode(widget.prompt)
     assert len(widget.tokens) == len(before) + 5
-    # once more, from there
-    front.result("study_ids", run_key=widget.run_key, ids=letters[:2])
-    assert list(widget.run.ids) == [*before, *letters, *letters[:2]]
+    # another text of the same prompt, from there
+    front.result("study_ids", run_key=widget.run_key, ids=before + letters[:2])
+    assert list(widget.run.ids) == [*before, *letters[:2]]
     # a text that is typed, the very same one even, is cut as the tokenizer cuts it
     text = widget.prompt
     front.result("prompt", text=text, prepend_bos=False, keep="all")
@@ -174,9 +175,32 @@ def test_tokens_that_their_text_is_not_cut_into_are_studied_as_they_came():
 def test_ids_that_are_none_are_refused_and_change_nothing():
     widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=tokenizer()), "When Mary")
     key = widget.run_key
-    for ids, says in (([], "one or more"), ([1.5], "1.5"), ([10**6], "1000000"), ("Mary", "list"), (None, "list"), ([5] * 64, "64")):
+    for ids, says in (([], "one or more"), ([1.5], "1.5"), ([10**6], "1000000"), ("Mary", "list"), (None, "list"), ([5] * 65, "65")):
         assert says in Front(widget).error("study_ids", run_key=key, ids=ids)["message"]
     assert widget.run_key == key and widget.prompt == "When Mary"
+    widget.close()
+
+
+def test_a_text_that_fits_is_studied_though_its_words_would_be_cut_into_more():
+    words = tokenizer()
+    widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=words), "When Mary")
+    # a token of many letters, cut into bytes when its neighbours run into it
+    ids = [int(i) for i in np.random.default_rng(0).integers(3, 330, 64)]
+    assert len(widget.model.vocabulary.encode(widget.model.vocabulary.spelled(ids)[0])) > 64, "the text alone would be too long"
+    Front(widget).result("study_ids", run_key=widget.run_key, ids=ids)
+    assert list(widget.run.ids) == ids
+    widget.close()
+
+
+def test_positions_stay_those_of_the_prompt_and_resample_is_refused_beforehand():
+    widget = AttentionWidget(load_model(fresh("llama").model.source, tokenizer=tokenizer()), "When Mary", ablated=["L0H1"], positions=[-1])
+    before, key = list(widget.run.ids), widget.run_key
+    Front(widget).result("study_ids", run_key=key, ids=[*before, 5, 6])
+    assert widget.run.ablation.positions == (len(before) - 1,)
+    widget.mode, widget.reference, widget.positions = "resample", ["Alice Bob"], []
+    said = Front(widget).error("study_ids", run_key=widget.run_key, ids=[*before, 5])
+    assert said["kind"] == "refused" and "choose another mode" in said["message"]
+    assert len(widget.tokens) == len(before) + 2
     widget.close()
 
 
@@ -185,6 +209,6 @@ def test_a_chat_and_its_answer_become_the_prompt():
     model = load_model("smollm2-135m")
     widget = AttentionWidget(model, [{"role": "user", "content": "Say hello."}])
     before, ids = list(widget.run.ids), model.encode("Hello!<|im_end|>")
-    Front(widget).result("study_ids", run_key=widget.run_key, ids=ids)
+    Front(widget).result("study_ids", run_key=widget.run_key, ids=before + ids)
     assert list(widget.run.ids) == before + ids and widget.prompt.endswith("<|im_start|>assistant\nHello!<|im_end|>")
     widget.close()

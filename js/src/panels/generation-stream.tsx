@@ -36,7 +36,7 @@ export function GenerationStream(props: {
   const stop = Math.min(reached.value, steps.length - 1);
   const study = generating.continued.value;
   const its = study?.stream === stream && study.turn === store.generation.value.value?.of.turn;
-  const at = its ? store.query.value - study.prompt_length : -1;
+  const at = its ? store.query.value - study.prompt_ids.length : -1;
   const chips = () => box.current!.querySelectorAll<HTMLElement>("[data-i]");
   const chipOf = (event: Event) => (event.target as Element).closest<HTMLElement>("[data-i]");
   const point = (event: Event) => {

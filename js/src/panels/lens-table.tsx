@@ -32,6 +32,7 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
   const query = positions.indexOf(store.query.value);
   const repeats = subscripts(tokens);
   const dark = store.ui.dark.value;
+  const width = store.ui.width.value;
   const look = store.lensView.look.value;
   const body = useMemo(() => rows(lens, show, scale, dark), [lens, show, look, dark]);
 
@@ -76,7 +77,7 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
       cell.offsetLeft + cell.offsetWidth + side.right - view.clientWidth,
     ];
     view.scrollLeft = Math.min(low, Math.max(high, view.scrollLeft));
-  }, [query, lens, show]);
+  }, [query, lens, show, width]);
 
   const pick = (at: Spot) => {
     const to = position(at);

@@ -243,6 +243,7 @@ export interface Continuation {
 }
 export interface Generation {
   prompt_length: number; // tokens
+  prompt_ids: number[];
   control: Continuation;
   ablated: Continuation | null; // null where nothing is ablated
   /** The first generated token in which the two differ, counted from 0; null where they do not (yet). */
@@ -320,8 +321,8 @@ export interface Ops {
     result: Generation;
   };
   /**
-   * Makes the present prompt followed by `ids` the run under study: these very tokens, though their text, which becomes the
-   * prompt, might be cut into others. Only generated ids are sent: the prompt's own are not known here. `run_key` is the present run's.
+   * Makes `ids` (a prompt's and generated ones) the run under study: these very tokens, though their text, which becomes the prompt, might
+   * be cut into others. `run_key` is the present run's.
    */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
