@@ -38,7 +38,8 @@ def ablating(model: Model, message: object) -> Ablating:
     reference = parameters.pop("reference", None)
     if reference is not None:
         given = texts(reference)
-        parameters["reference"] = (given[-1] if mode == "resample" and given else given) or None
+        # Of several, `resample` takes none: which one is meant is for the person to say.
+        parameters["reference"] = (given[0] if mode == "resample" and len(given) == 1 else given) or None
     parameters["positions"] = [integer(p) for p in message.get("positions") or []] or None
     heads = parse_heads(message.get("heads") or [], model.n_layers, model.n_heads)
     return Ablating(tuple(sorted(heads)), mode, parameters)

@@ -520,7 +520,9 @@ def test_what_only_a_run_can_tell_is_refused_in_a_sentence_then(front, widget):
     w = AttentionWidget(subject("bert-classifier").model, TEXT)
     w.score = "direct_logit"
     assert "this model answers with classes" in Scores(w).refused(method="direct_logit")
-    assert "'resample' takes z from one other prompt" in front.refused(ablation=ablating(mode="resample"))
+    for references in ([], ["the dog sat on a mat", "a dog sat on the mat"]):
+        said = front.refused(ablation=ablating(mode="resample", reference=references))
+        assert "'resample' takes z from one other prompt" in said
     assert "'mean'" in front.refused(method="attribution_qkfix", metric="logit_diff", ablation=ablating(mode="mean"))
     widget.prompt = "cat"
     assert "perplexity of one token" in front.refused(metric="perplexity")
