@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .anatomy import here
 from .engine import Edit, Engine, Recording
-from .writes import wide
+from .writes import rounding, wide
 
 _found: WeakKeyDictionary[Engine, tuple[int, list[nn.Module] | None]] = WeakKeyDictionary()
 
@@ -74,7 +74,7 @@ def _reader(engine: Engine, recording: Recording, layer: int) -> nn.Module | Non
             hooks.callback(part.register_forward_hook(here(lambda _part, _args, output: keep(None, output))).remove)
         passed = engine.resume(recording, start=layer, stop=layer + 1, resid=before)
     entered, returned = wide(before), wide(passed.resid[-1])
-    slack = _slack(before.dtype)
+    slack = rounding(before.dtype)
     for i, (part, x) in enumerate(events):
         if part is None or torch.equal(x, entered):
             continue
@@ -82,12 +82,6 @@ def _reader(engine: Engine, recording: Recording, layer: int) -> nn.Module | Non
         if _is_sum(x, entered, earlier, slack) and _is_sum(returned, x, later, slack):
             return part
     return None
-
-
-def _slack(dtype: torch.dtype) -> float:
-    """Largest relative difference that rounding in the model can make."""
-    eps = torch.finfo(dtype).eps
-    return eps * (200 if eps < 1e-6 else 2)
 
 
 def _is_sum(total: Tensor, first: Tensor, others: Sequence[Tensor], slack: float) -> bool:

@@ -38,8 +38,7 @@ class Stream:
     @property
     def slack(self) -> float:
         """Largest relative difference that rounding in the model can make."""
-        eps = torch.finfo(self.resid[0].dtype).eps
-        return eps * (200 if eps < 1e-6 else 2)
+        return rounding(self.resid[0].dtype)
 
     def block(self, layer: int, *more: Edit, rows: int = 1) -> tuple[Tensor, Tensor]:
         """What block `layer` returns [row, position, d_model] and its z, with `more` edits after those of the stream."""
@@ -218,6 +217,12 @@ def probed(module: nn.Module, width: int, stream: Stream, columns: Sequence[int]
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
             return None
     return torch.cat(rows), bias
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """Largest relative difference that rounding can make in sums of one block."""
+    eps = torch.finfo(dtype).eps
+    return eps * (200 if eps < 1e-6 else 2)
 
 
 def wide(tensor: Tensor) -> Tensor:

@@ -15,11 +15,6 @@ LENS, TEXT = "Layer by layer", "What it says"
 ASK = f"w = AttentionWidget(model, {PROMPT!r}, tab='')\nw"
 
 
-def row(panel: Locator, name: str) -> Locator:
-    """A line of the lens, by the name of its point."""
-    return panel.get_by_role("grid").locator("tr").filter(has=panel.page.locator(f"th[scope=row]:text-is('{name}')"))
-
-
 def stream(panel: Locator, name: str) -> Locator:
     return panel.get_by_label(f"{name} text", exact=True)
 
