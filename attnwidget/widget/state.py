@@ -14,7 +14,7 @@ from ..analysis.measure import METRICS
 from .traits import Choice, Heads
 
 PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
-TABS = ("overview", "ranking", "kinds", "lens", "generation")
+TABS = ("overview", "ranking", "kinds", "lens", "generation", "study", "circuit")
 
 
 class State(t.HasTraits):

@@ -30,7 +30,7 @@ export interface State {
   seed: number;
   selected: [number, number][];
   shown: [number, number][];
-  tab: "" | "overview" | "ranking" | "kinds" | "lens" | "generation";
+  tab: "" | "overview" | "ranking" | "kinds" | "lens" | "generation" | "study" | "circuit";
   target: string;
   threshold: number;
   tokens: string[];

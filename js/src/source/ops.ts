@@ -260,6 +260,102 @@ export interface Generation {
   note: string; // one line: what was ablated, how tokens were chosen
 }
 
+/** A set of heads, and what the model answers with it ablated. */
+export interface StudySet {
+  heads: Head[];
+  margin: number | null; // logit(target) − the largest other logit: above 0 the target is the first choice; null without a target
+  kl: number; // KL(answer the study starts from || answer with the set ablated), nats
+  first: { id: number; token: string; probability: number };
+  target_probability: number | null;
+}
+/** Which set of heads does it: makes `target` the model's first choice, or (no target) moves the answer most. Every set in it was run. */
+export interface Study {
+  target: { id: number; token: string } | null;
+  position: number;
+  before: StudySet; // heads: []
+  /** By size, from 1: the set of that size with the largest margin (or KL) of those tried. Grows while the study runs. */
+  sizes: StudySet[];
+  /** Of as many random sets of each size: margin (or KL, without a target). */
+  random: { size: number; sets: number; low: number; median: number; high: number }[];
+  /** The smallest set found that makes `target` the first choice; null until there is one, and without a target. */
+  found: StudySet | null;
+  /** Of each head of `found`: the margin when it alone is put back. */
+  restored: { head: Head; margin: number }[];
+  /** How many sets of each size were run, of how many there are. */
+  tried: { size: number; sets: number; of: number }[];
+  verdict: "minimum" | "1-minimal" | "none found" | "best found" | null; // null while it runs
+  /** What is shown and what is not: ✓ and – in the panel. */
+  certificate: { proved: boolean; text: string }[];
+  sets: number; // run in all
+  forwards: number; // what that cost, in forwards of the whole model
+  note: string; // one line: mode, positions, weights, dtype
+  python: string; // the cell that computes the same
+}
+
+/** A second prompt of as many tokens, whose activations stand in for what a circuit leaves out. */
+export interface Counterfactual {
+  ids: number[];
+  tokens: string[];
+  text: string;
+  changed: number[]; // positions at which it differs
+  first: { id: number; token: string; probability: number };
+  target: { id: number; token: string }; // as the circuit will be asked: the clean run's first choice, unless it was named
+  against: { id: number; token: string }; // the counterfactual's first choice, or the clean run's next best
+  logit_diff: { clean: number; counterfactual: number };
+  note: string; // how it was made: "John → Mary at its last occurrence"
+}
+export interface CircuitNode {
+  name: string; // "embed", "L3H2", "MLP 3", "logits"
+  kind: "embed" | "head" | "mlp" | "logits";
+  layer: number; // -1 for embed, n_layers for logits
+  head: number | null;
+  roles: { name: string; shown: string }[]; // only those whose criterion was measured; `shown` has its numbers
+}
+export interface CircuitEdge {
+  source: number; // index into `nodes`
+  target: number;
+  input: "q" | "k" | "v" | "mlp" | "logits";
+  label: string; // "L19H2 → L23H3.q"; under GQA "L19H2 → L23 group 1.k"
+  /** Heads that read this input: one, or all of a key-value group. Empty for MLPs and logits. */
+  readers: Head[];
+  score: number; // the method's; positive: the edge helps
+  effect: number | null; // drop of the metric when this edge alone is patched, measured; null while it is not
+  without: number | null; // faithfulness of the circuit without it
+}
+/** Edges between components. Every edge in it was run by itself, and the whole with everything else from the counterfactual. */
+export interface Circuit {
+  method: string;
+  label: string; // "EAP-IG, 5 steps"
+  formula: string;
+  exact: boolean; // whether the method's own scores are measured (all methods' kept edges are)
+  metric: string;
+  target: { id: number; token: string } | null;
+  against: { id: number; token: string } | null;
+  position: number;
+  nodes: CircuitNode[]; // of the kept edges, in the order of the model
+  edges: CircuitEdge[]; // the largest |effect| first
+  total: number; // edges there are in the model
+  pruned: number; // of the top ones, those that led nowhere
+  clean: number; // the metric of the clean run and of the counterfactual
+  counterfactual: number;
+  /** (m(C) − m(∅)) / (m(M) − m(∅)) of these edges; null while it is not measured, and for a method without a counterfactual. */
+  faithfulness: number | null;
+  curve: {
+    edges: number; // the top edges taken
+    kept: number; // of them that lead somewhere
+    faithfulness: number;
+    random: { circuits: number; low: number; median: number; high: number } | null; // as many edges drawn at random
+  }[];
+  cpr: number | null; // ∫ f, and
+  cmd: number | null; // ∫ |1 − f| over the share of edges, 0.001 to 1 (MIB); null while the curve is not whole
+  /** With nodes `removed` from the circuit and from the model: alike where the circuit has all that matters. */
+  completeness: { removed: number[]; how: string; circuit: number; model: number }[];
+  /** By node: how much the circuit's faithfulness changes without it, at most, and with which others gone. */
+  minimality: { node: number; change: number; removed: number[] }[];
+  note: string;
+  python: string;
+}
+
 /** op -> its arguments and its result. Every op may reject with an `OpError`. */
 export interface Ops {
   /** Runs a new prompt: the kernel sets `prompt`, `tokens`, `run_key`... on success, and nothing on failure. */
@@ -325,6 +421,57 @@ export interface Ops {
    * be cut into others. `run_key` is the present run's.
    */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
+  /** `target` "": the set that moves the answer most. What `ablation` has off already stays off. Partial results come set by set. */
+  study: {
+    args: {
+      run_key: string;
+      ablation: Ablation;
+      position: number;
+      target: string;
+      beam: number;
+      max_heads: number;
+      /** Sets that may be run. */
+      budget: number;
+    };
+    result: Study;
+  };
+  /** Refused, with what to change, where its tokens are not as many as the prompt's. */
+  counterfactual: {
+    args: {
+      run_key: string;
+      how: "text" | "swap" | "shuffle";
+      text: string; // for "text"
+      swap: [string, string]; // for "swap": words
+      which: "last" | "all"; // for "swap": the last of their occurrences, or all (each becomes the other)
+      seed: number; // for "shuffle", of the repeated half
+      position: number;
+      target: string;
+      against: string;
+    };
+    result: Counterfactual;
+  };
+  /** Partial results come stage by stage: scores, then measured effects, then the curve, then checks. */
+  circuit: {
+    args: {
+      run_key: string;
+      /** As `counterfactual` gave them; [] for "information_flow", which needs none. */
+      counterfactual: number[];
+      method: "eap_ig" | "eap" | "exact" | "information_flow";
+      steps: number;
+      metric: string;
+      target: string;
+      against: string;
+      position: number;
+      /** How many of the top edges are taken. */
+      edges: number;
+      /** Random circuits of each size; 0 for none. */
+      random: number;
+      seed: number;
+      /** Completeness and minimality too. */
+      checks: boolean;
+    };
+    result: Circuit;
+  };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
 }
