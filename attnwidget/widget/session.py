@@ -29,8 +29,9 @@ class Finished(NamedTuple):
 class Session:
     """The runs behind one widget, or several views of it. Safe to use from the worker's thread and the user's."""
 
-    def __init__(self, model: Model):
-        self.model = model
+    def __init__(self, model: Model, renewed: Callable[[str], None] = lambda key: None):
+        """`renewed(key)` is told when the weights have changed and all that was computed is gone, as with a new prompt."""
+        self.model, self._renewed = model, renewed
         self.key = ""
         # The model's own lock: with one of its own, a cell that holds model.lock and reads w.run could wait for ever.
         self._lock = model.lock
@@ -58,6 +59,8 @@ class Session:
                 raise PromptError("There is no prompt yet: type one and press Run, or set w.prompt.")
             if self._clean is not None and self._clean.outdated:  # trained or folded meanwhile: what was computed is another model's
                 self._forget()
+                self.key = f"run-{next(self._keys)}"
+                self._renewed(self.key)
             if self._clean is None:
                 prompt, prepend_bos = self._prompt
                 switchable = self.model.vocabulary.bos_id is not None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,30 +14,26 @@ import traitlets as t
 from ..analysis import Outcome, outcome
 from ..analysis.headscores import HeadScores
 from ..chat import is_chat
-from ..engine.interrupt import Cancelled
-from ..errors import AttnWidgetError, ModeError, PositionError, PromptError, PromptTooLongError
+from ..errors import AttnWidgetError, ModeError, PositionError, PromptError
 from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
-from . import generation
 from .facts import default_score, facts, refused_metric, refused_score
-from .jobs import Job, worker_of
-from .ops import OPS, Stale, ablated_run
-from .painted import saved
+from .jobs import worker_of
+from .ops import ablated_run
 from .question import check_name, exactly, question
+from .requests import Requests
 from .session import Session
 from .state import State
 from .subshells import as_addressed
 from .traits import refusing
-from .wire import pack
 
-_log = logging.getLogger(__name__)
 _STATIC = Path(str(files("attnwidget"))) / "static"
 _FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts", "scored", "error"})
 _ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
 
 
-class AttentionWidget(State, anywidget.AnyWidget):
+class AttentionWidget(Requests, State, anywidget.AnyWidget):
     """Every attention head of a model, live: click a head to see where it looks, click it off and watch the answer change.
 
     Args:
@@ -63,7 +57,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
             raise TypeError(f"{type(self).__name__} has no trait {unknown[0]!r}: there are {valid}.")
         # Observers fire inside super().__init__, so what they read is set before it.
         self.model: Model = load_model(model)
-        self._session = Session(self.model)
+        self._session = Session(self.model, self._renewed)
         self._worker = worker_of(self.model.engine)
         self._studied: tuple[str, bool, list[int]] | None = None
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
@@ -183,6 +177,13 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self.run_key = self._session.start(ids if self._is_studied() else self.prompt, self.prepend_bos)
             self.scored = {}  # they were another prompt's
 
+    def _renewed(self, run_key: str) -> None:
+        """The weights have changed, so every number on the page is another model's: a new key makes it ask again."""
+        with self.hold_sync():
+            self.facts = facts(self.model)
+            self.run_key = run_key
+            self.scored = {}
+
     def _set_chat(self, messages: Sequence[Mapping]) -> None:
         text = self.model.chat(messages)
         switchable = self.model.vocabulary.bos_id is not None
@@ -285,117 +286,6 @@ class AttentionWidget(State, anywidget.AnyWidget):
             self.send_state([name for name in chosen if name in self.keys])
         else:
             self.error = ""
-
-    # -- requests -------------------------------------------------------------------------------------------------
-
-    def _receive(self, _widget: object, message: object, _buffers: object) -> None:
-        request_id = message.get("id") if isinstance(message, dict) else None
-        if not isinstance(request_id, str) or not 0 < len(request_id) <= 200:
-            return  # nobody could be answered
-        op, args = message.get("op"), message.get("args", {})
-        if op == "cancel":
-            self._worker.cancel(id(self), request_id)
-        elif not isinstance(args, dict):
-            self._fail(request_id, AttnWidgetError("args must be an object."))
-        elif op == "prompt":
-            self._answer_prompt(request_id, args)
-        elif op == "study_ids":
-            self._answer_study_ids(request_id, args)
-        elif isinstance(op, str) and op in OPS:
-            self._submit(request_id, op, args)
-        else:
-            known = ", ".join(["prompt", "study_ids", *OPS, "cancel"])
-            self._fail(request_id, AttnWidgetError(f"No request {str(op)[:40]!r}: there are {known}."))
-
-    def _submit(self, request_id: str, op: str, args: dict) -> None:
-        view = request_id.rsplit("-", 1)[0]
-        self._worker.submit(
-            Job(
-                id=request_id,
-                owner=id(self),
-                replaces=f"{view}:{op}",
-                work=lambda job: OPS[op].answer(self._session, args, job),
-                done=lambda result: self._done(request_id, op, args, result),
-                failed=lambda error: self._fail(request_id, error),
-                progress=lambda *progress: self._progress(request_id, *progress),
-                priority=OPS[op].priority,
-            )
-        )
-
-    def _answer_prompt(self, request_id: str, args: dict) -> None:
-        """A new prompt is traits only (the forward comes with the first question about it), so it is answered at once."""
-        try:
-            text, prepend_bos = args.get("text"), args.get("prepend_bos", self.prepend_bos)
-            if not isinstance(text, str) or not isinstance(prepend_bos, bool):
-                raise AttnWidgetError("prompt takes a text and a switch.")
-            if args.get("keep") == "end" and self.model.n_ctx is not None:
-                switch = prepend_bos if self.model.vocabulary.bos_id is not None else None
-                text = self.model.vocabulary.tail(text, self.model.n_ctx, switch)
-            self._ids(text, prepend_bos)
-            self._study(request_id, text, prepend_bos, None)
-        except Exception as error:
-            self._fail(request_id, error)
-
-    def _answer_study_ids(self, request_id: str, args: dict) -> None:
-        """A prompt and the generated tokens after it become the prompt: these very tokens, whatever their text would be cut into."""
-        try:
-            if args.get("run_key") != self.run_key:
-                raise Stale
-            if self.ablated and self.mode == "resample":
-                raise ModeError(
-                    "'resample' has a z for the prompt's positions and no others, so a longer text cannot be studied with it: "
-                    "choose another mode, or switch the heads on again, and open the token then."
-                )
-            ids, n = generation.studied(self.model, args), len(self.tokens)
-            # Those that are counted from the end would else be other tokens of the longer text.
-            self.positions = [p % n for p in self.positions]
-            self._study(request_id, *self.model.vocabulary.spelled(ids, self.prepend_bos), ids)
-        except Exception as error:
-            self._fail(request_id, error)
-
-    def _study(self, request_id: str, text: str, prepend_bos: bool, ids: list[int] | None) -> None:
-        self._studied = None if ids is None else (text, prepend_bos, ids)
-        if (text, prepend_bos) == (self.prompt, self.prepend_bos):
-            self._start()
-        else:
-            # Both are checked against each other when the hold ends, and then one message carries all that changed.
-            with self.hold_sync(), self.hold_trait_notifications():
-                self.prompt, self.prepend_bos = text, prepend_bos
-        self._reply(request_id, {"run_key": self.run_key})
-
-    def _progress(self, request_id: str, done: int, total: int, text: str, partial: object) -> None:
-        message, buffers = {"id": request_id, "progress": [done, total, text]}, None
-        if partial is not None:
-            message["partial"], buffers = pack(partial)
-        self._say(message, buffers)
-
-    def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
-        self._reply(request_id, result)
-        if op == "scores" and result["remaining"] is None:  # a sweep that was stopped half-way is not worth keeping
-            with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
-                if args["run_key"] == self._session.key:
-                    self.scored = saved(result, args)
-
-    def _reply(self, request_id: str, result: object) -> None:
-        content, buffers = pack(result)
-        self._say({"id": request_id, "ok": True, "result": content}, buffers)
-
-    def _fail(self, request_id: str, error: BaseException) -> None:
-        detail = ""
-        if isinstance(error, (Cancelled, Stale)):
-            kind, message = "cancelled", "Cancelled."
-        elif isinstance(error, AttnWidgetError):
-            kind, message = "refused", str(error)
-            detail = "too long" if isinstance(error, PromptTooLongError) else ""
-        else:
-            kind, message = "failed", f"The run failed: {type(error).__name__}: {error}".rstrip(": ")
-            detail = "".join(traceback.format_exception(error))
-            _log.error("a request failed", exc_info=error)
-        self._say({"id": request_id, "ok": False, "error": {"message": message, "kind": kind, "detail": detail}})
-
-    def _say(self, content: dict, buffers: list[bytes] | None = None) -> None:
-        if self.comm is not None:  # closed meanwhile: there is nobody left to tell
-            self.send(content, buffers)
 
     def __repr__(self) -> str:
         if not self.prompt:

@@ -92,13 +92,17 @@ def test_positions_a_new_prompt_does_not_have_never_become_all_positions(widget)
 def test_a_model_that_was_trained_meanwhile_is_run_again():
     model = small_model()
     w = AttentionWidget(model, PROMPT, ablated=["L1H1"], mode="scale", scale=1.0)
-    before = w.run
+    before, key = w.run, w.run_key
     with torch.no_grad():
         model.source.model.layers[0].self_attn.v_proj.weight.mul_(1.5)
-    assert before.clean.outdated
+    assert before.clean.outdated and w.run_key == key
     with pytest.raises(ValueError, match="weights have changed.*run it again"):
         before.clean.ablate("L1H1")
     assert w.run.kl() == 0 and not w.run.clean.outdated
+    # A page that shows numbers of the old weights asks again when the key is another.
+    assert w.run_key not in (key, "") and w.scored == {}
+    renewed = w.run_key
+    assert w.run is not None and w.run_key == renewed
 
 
 def test_run_is_there_also_while_a_mode_waits_for_its_reference(widget):
