@@ -1,13 +1,11 @@
 // The numbers under the headline: target and foil, their logit difference, and how far the whole answer moved.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
-import { useId } from "preact/hooks";
-import { bare, percent, points, signed, visible } from "../labels";
+import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
+import { percent, points, signed, visible } from "../labels";
 import type { Choice, Odds, Outcome } from "../source/ops";
-import { OpError } from "../source/ops";
 import { resolve, type Store } from "../store";
-import { Field } from "./field";
 import { Select } from "./parts";
+import { TokenField } from "./tokenfield";
 
 export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome }) {
   const { target, against, logit_diff, kl, entropy } = answer;
@@ -82,64 +80,29 @@ export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome 
   );
 }
 
-/** A field for the target or the foil: pick one of the candidates, or type any token. Empty: the model's own choice. */
+/** Empty: the model's own choice. */
 function TokenInput(props: {
   store: Store;
   name: "target" | "against";
   choice: Choice | null;
   rows: Choice[];
-  trouble: { value: string | null };
+  trouble: Signal<string | null>;
 }) {
-  const { store, name, choice, trouble } = props;
-  const list = useId();
+  const { store, name, choice } = props;
   const chosen = store.state[name].value;
   // While the answer about a new choice is on its way, the old answer's token is not the chosen one.
   const token = chosen && (store.outcome.pending.value || !choice) ? chosen : choice?.token;
-  const shown = token ? visible(token) : "";
-  const commit = async (text: string) => {
-    const typed = text.trim();
-    trouble.value = null;
-    if (typed === shown) return true;
-    if (typed === "") {
-      store.set({ [name]: "" });
-      return true;
-    }
-    // A candidate is known by its visible form; anything else the tokenizer must judge.
-    const row = props.rows.find(({ token }) => visible(token) === typed || bare(token) === typed);
-    if (row) {
-      store.set({ [name]: row.token });
-      return true;
-    }
-    try {
-      const { token } = await store.source.ask("token", { text: typed.replace(/^·/, " ").replaceAll("↵", "\n") });
-      store.set({ [name]: token });
-    } catch (error) {
-      trouble.value = error instanceof OpError ? error.message : String(error);
-    }
-    return true;
-  };
   return (
-    <>
-      <Field
-        class="aw-mono aw-token"
-        label={name === "target" ? "Target token" : "Foil token"}
-        value={shown}
-        onCommit={commit}
-        onFocus={() => {
-          trouble.value = null;
-        }}
-        rest={{
-          list,
-          placeholder: "auto",
-          title: "Pick a candidate, or type any token. Empty: the model's own choice.",
-        }}
-      />
-      <datalist id={list}>
-        {props.rows.map(({ id, token }) => (
-          <option key={id} value={visible(token)} />
-        ))}
-      </datalist>
-    </>
+    <TokenField
+      store={store}
+      label={name === "target" ? "Target token" : "Foil token"}
+      shown={token ? visible(token) : ""}
+      candidates={props.rows}
+      trouble={props.trouble}
+      onPick={(picked) => store.set({ [name]: picked })}
+      placeholder="auto"
+      title="Pick a candidate, or type any token. Empty: the model's own choice."
+    />
   );
 }
 

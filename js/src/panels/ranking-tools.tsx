@@ -1,5 +1,6 @@
 // How the ranked list is sorted and which heads are in it.
 
+import { copyText } from "../clipboard";
 import { asTsv, type Filter, isFiltering, NO_FILTER, type Sort } from "../rank";
 import type { Store } from "../store";
 import { Field } from "./field";
@@ -92,21 +93,6 @@ export function RankingTools({ store, both }: { store: Store; both: boolean }) {
 }
 
 /** The list as it is sorted and filtered, as tab-separated text. True when the clipboard has taken it. */
-export async function copyList(store: Store): Promise<boolean> {
-  const text = asTsv(store.ranking.listed.peek());
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Without a secure origin there is no clipboard but the old one.
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.style.position = "fixed";
-    area.style.opacity = "0";
-    document.body.append(area);
-    area.select();
-    const taken = document.execCommand?.("copy") ?? false;
-    area.remove();
-    return taken;
-  }
+export function copyList(store: Store): Promise<boolean> {
+  return copyText(asTsv(store.ranking.listed.peek()));
 }
