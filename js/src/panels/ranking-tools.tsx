@@ -3,7 +3,6 @@
 import { copyText } from "../clipboard";
 import { asTsv, type Filter, isFiltering, NO_FILTER, type Sort } from "../rank";
 import type { Store } from "../store";
-import { copyText } from "./clipboard";
 import { Field } from "./field";
 import { Quiet, Select } from "./parts";
 
@@ -94,4 +93,6 @@ export function RankingTools({ store, both }: { store: Store; both: boolean }) {
 }
 
 /** The list as it is sorted and filtered, as tab-separated text. True when the clipboard has taken it. */
-export const copyList = (store: Store): Promise<boolean> => copyText(asTsv(store.ranking.listed.peek()));
+export function copyList(store: Store): Promise<boolean> {
+  return copyText(asTsv(store.ranking.listed.peek()));
+}
