@@ -29,6 +29,7 @@ import { patient } from "./source/patient";
 import { keepPatterns, patternLimit } from "./source/patterns";
 import { type Resource, resource } from "./source/resource";
 import type { State } from "./state.gen";
+import { createFinding, type Finding } from "./study";
 
 export type { Resource } from "./source/resource";
 
@@ -62,6 +63,8 @@ export interface Store {
   generating: Generating;
   generation: Generating["generation"];
   study: Generating["study"];
+  /** Which set of heads does it. Asked on a button, never by itself. */
+  finding: Finding;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
   /** The prompt being run, if one is. */
@@ -156,7 +159,9 @@ export function createStore(
   const outcome = resource(
     () => {
       const run_key = run();
-      if (!run_key || !has("outcome") || facts.value.answer === "none") return null;
+      // "Which set does it" offers its candidates.
+      const read = has("outcome") || open("study");
+      if (!run_key || !read || facts.value.answer === "none") return null;
       const { position, target, against } = state;
       return {
         run_key,
@@ -246,6 +251,7 @@ export function createStore(
   };
   const generating = createGenerating(state, asked, facts, kernel, { set, runPrompt });
   const { generation, study } = generating;
+  const finding = createFinding(state, ablation, facts, outcome, kernel, set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
   const isSelected = (head: Head) => hasHead(state.selected.value, head);
@@ -262,7 +268,7 @@ export function createStore(
     set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
   };
   const apply = (step: Intervention | null) => step && set(step);
-  const findings = [overview, kinds, lens, lensColumn, generation, study];
+  const findings = [overview, kinds, lens, lensColumn, generation, study, finding.search];
   const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, prompt];
 
   return {
@@ -292,6 +298,7 @@ export function createStore(
     generating,
     generation,
     study,
+    finding,
     patterns,
     prompt,
     runPrompt,
