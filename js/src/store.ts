@@ -1,6 +1,7 @@
 // What the panels of one view read and do. It holds no data of its own: traits are the model's, answers are the source's.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { type Circuits, createCircuits } from "./circuit";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
 import { hasHead, sameHead } from "./labels";
@@ -63,6 +64,8 @@ export interface Store {
   generating: Generating;
   generation: Generating["generation"];
   study: Generating["study"];
+  /** Asked on a button too; its second prompt while its tab is open. */
+  circuit: Circuits;
   /** Which set of heads does it. Asked on a button, never by itself. */
   finding: Finding;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
@@ -251,6 +254,7 @@ export function createStore(
   };
   const generating = createGenerating(state, asked, facts, kernel, { set, runPrompt });
   const { generation, study } = generating;
+  const circuit = createCircuits(state, facts, { patient: source, kernel }, () => open("circuit"));
   const finding = createFinding(state, ablation, facts, outcome, kernel, set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
@@ -268,7 +272,7 @@ export function createStore(
     set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
   };
   const apply = (step: Intervention | null) => step && set(step);
-  const findings = [overview, kinds, lens, lensColumn, generation, study, finding.search];
+  const findings = [overview, kinds, lens, lensColumn, generation, study, circuit.pair, circuit.found, finding.search];
   const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, prompt];
 
   return {
@@ -298,6 +302,7 @@ export function createStore(
     generating,
     generation,
     study,
+    circuit,
     finding,
     patterns,
     prompt,

@@ -128,9 +128,9 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       return true;
     case "escape": {
       const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
-      const { generation, study, finding } = store;
+      const { generation, study, circuit, finding } = store;
       const answers = [outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
-      const busy = [prompt, study, ...answers, generation, finding.search];
+      const busy = [prompt, study, ...answers, generation, circuit.pair, circuit.found, finding.search];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;

@@ -1,0 +1,196 @@
+// The circuit of an answer, as a page asks for it: the second prompt first, then on a button the edges; and how the graph is looked at.
+
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { automatic, readersOf, thresholds, weight } from "./draw/circuit-edges";
+import type { Placing } from "./draw/circuit-layout";
+import type { TraitSignals } from "./model";
+import type { Circuit, Counterfactual, Facts, Head, Ops, Source } from "./source/ops";
+import { type OwnedResource, resource } from "./source/resource";
+
+type Asked = Ops["circuit"]["args"];
+export type Method = Asked["method"];
+export type How = Ops["counterfactual"]["args"]["how"];
+
+interface Question {
+  args: Asked;
+  /** Told apart from a run of the same text. */
+  prompt: string;
+  /** As the traits had them. */
+  of: string;
+  turn: number;
+}
+interface Answer {
+  of: Question;
+  said: Circuit;
+}
+
+export interface Circuits {
+  /** How the second prompt is made. Of the browser only, as are the settings; they outlive a closed tab. */
+  how: Signal<How>;
+  words: Signal<[string, string]>;
+  which: Signal<"last" | "all">;
+  text: Signal<string>;
+  settings: Record<"edges" | "steps" | "random" | "seed", Signal<number>>;
+  method: Signal<Method>;
+  metric: Signal<string>;
+  checks: Signal<boolean>;
+  /** The second prompt, asked as soon as it is described while the tab is open. */
+  pair: OwnedResource<Counterfactual>;
+  /** Whether the method has a use for one. */
+  paired: ReadonlySignal<boolean>;
+  found: OwnedResource<Answer>;
+  run(): void;
+  ready: ReadonlySignal<boolean>;
+  /** What the circuit on show is for, where that is not what would be asked now. */
+  stale: ReadonlySignal<string | null>;
+  view: View;
+}
+
+/** Which of the circuit's edges are looked at. */
+export interface View {
+  placing: Signal<Placing>;
+  table: Signal<boolean>;
+  /** |effect| from which edges are drawn; null: as many as can be read. */
+  threshold: Signal<number | null>;
+  steps: ReadonlySignal<number[]>;
+  least: ReadonlySignal<number>;
+  /** As indices, the largest first. */
+  shown: ReadonlySignal<number[]>;
+  /** Heads that are taken by the buttons: those of shown edges, or of all. */
+  taking: Signal<"shown" | "kept">;
+  heads: ReadonlySignal<Head[]>;
+}
+
+/** `kernel` and not a patient source for the circuit: nobody asks again for what a new prompt has cancelled. */
+export function createCircuits(
+  state: TraitSignals,
+  facts: ReadonlySignal<Facts>,
+  sources: { patient: Source; kernel: Source },
+  open: () => boolean,
+): Circuits {
+  const how = signal<How>("swap");
+  const words = signal<[string, string]>(["", ""]);
+  const which = signal<"last" | "all">("last");
+  const text = signal("");
+  const settings = { edges: signal(200), steps: signal(5), random: signal(10), seed: signal(0) };
+  const method = signal<Method>("eap_ig");
+  const metric = signal("logit_diff");
+  const checks = signal(true);
+  const paired = computed(() => method.value !== "information_flow");
+  const predicts = () => facts.value.answer !== "none";
+
+  const pair = resource(
+    () => {
+      const run_key = state.run_key.value;
+      if (!run_key || !open() || !paired.value || !predicts()) return null;
+      if (how.value === "swap" && words.value.some((word) => word.trim() === "")) return null;
+      if (how.value === "text" && text.value.trim() === "") return null;
+      return {
+        run_key,
+        how: how.value,
+        text: how.value === "text" ? text.value : "",
+        swap: how.value === "swap" ? words.value : (["", ""] as [string, string]),
+        which: which.value,
+        seed: how.value === "shuffle" ? settings.seed.value : 0,
+        position: state.position.value,
+        target: state.target.value,
+        against: state.against.value,
+      };
+    },
+    (args, options) => sources.patient.ask("counterfactual", args, options),
+  );
+
+  const wanted = signal<Question | null>(null);
+  let turns = 0;
+  const found = resource<Question, Answer>(
+    () => wanted.value,
+    async (of, options) => {
+      const onPartial = (said: Circuit) => options.onPartial?.({ of, said });
+      return { of, said: await sources.kernel.ask("circuit", of.args, { ...options, onPartial }) };
+    },
+  );
+  const ready = computed(
+    () =>
+      state.run_key.value !== "" && predicts() && (!paired.value || (pair.value.value !== null && pair.current.value)),
+  );
+  const view = createView(found);
+  const asking = () => JSON.stringify([state.position.value, state.target.value, state.against.value]);
+
+  return {
+    how,
+    words,
+    which,
+    text,
+    settings,
+    method,
+    metric,
+    checks,
+    pair,
+    paired,
+    found,
+    ready,
+    run() {
+      if (!ready.peek()) return;
+      const other = paired.peek() ? pair.value.peek() : null;
+      const integrated = method.peek() === "eap_ig";
+      turns += 1;
+      view.threshold.value = null;
+      wanted.value = {
+        args: {
+          run_key: state.run_key.peek(),
+          counterfactual: other?.ids ?? [],
+          method: method.peek(),
+          steps: integrated ? settings.steps.peek() : 1,
+          metric: metric.peek(),
+          // The very tokens that the preview has named.
+          target: other ? `#${other.target.id}` : state.target.peek(),
+          against: other ? `#${other.against.id}` : state.against.peek(),
+          position: state.position.peek(),
+          edges: settings.edges.peek(),
+          random: settings.random.peek(),
+          seed: settings.seed.peek(),
+          checks: checks.peek(),
+        },
+        prompt: state.prompt.peek(),
+        of: asking(),
+        turn: turns,
+      };
+    },
+    stale: computed(() => {
+      const of = found.value.value?.of;
+      if (!of) return null;
+      if (of.args.run_key !== state.run_key.value)
+        return of.prompt === state.prompt.value ? "an earlier run of this prompt" : "another prompt";
+      if (of.of !== asking()) return "another position, target or foil";
+      const other = pair.current.value ? pair.value.value : null;
+      const before = of.args.counterfactual;
+      if (other && before.length > 0 && String(other.ids) !== String(before)) return "another second prompt";
+      return null;
+    }),
+    view,
+  };
+}
+
+function createView(found: OwnedResource<Answer>): View {
+  const said = computed(() => found.value.value?.said ?? null);
+  const sizes = computed(() => said.value?.edges.map((edge) => Math.abs(weight(edge))) ?? []);
+  const steps = computed(() => thresholds(sizes.value));
+  const threshold = signal<number | null>(null);
+  const least = computed(() => threshold.value ?? automatic(sizes.value, steps.value));
+  const shown = computed(() => {
+    const size = sizes.value;
+    const list = size.flatMap((one, i) => (one >= least.value ? [i] : []));
+    return list.sort((a, b) => size[b]! - size[a]! || a - b);
+  });
+  const taking = signal<"shown" | "kept">("shown");
+  const heads = computed(() => {
+    const circuit = said.value;
+    if (!circuit) return [];
+    const edges = taking.value === "shown" ? shown.value.map((i) => circuit.edges[i]!) : circuit.edges;
+    const nodes = new Set(edges.flatMap((edge) => [edge.source, ...readersOf(circuit, edge)]));
+    return circuit.nodes.flatMap(({ kind, layer, head }, i): Head[] =>
+      kind === "head" && nodes.has(i) ? [[layer, head!]] : [],
+    );
+  });
+  return { placing: signal("compact"), table: signal(false), threshold, steps, least, shown, taking, heads };
+}
