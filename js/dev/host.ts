@@ -5,6 +5,7 @@ import type { State } from "../src/state.gen";
 import { generationAt } from "./generation";
 import { answer, type Shape } from "./kernel";
 import { scoresAt } from "./scores";
+import { studyAt } from "./study";
 
 type Handler = (...args: unknown[]) => void;
 
@@ -55,6 +56,10 @@ export class FakeModel {
       setTimeout(() => this.#write(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
       return;
     }
+    if (message.op === "study") {
+      setTimeout(() => this.#search(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
+      return;
+    }
     setTimeout(() => {
       try {
         const { result, buffers = [] } = answer(this, this.#shape, message.op, message.args);
@@ -81,6 +86,19 @@ export class FakeModel {
     }
     this.emit("msg:custom", { id, progress: [done, args.max_new_tokens, ""], partial: result }, []);
     setTimeout(() => this.#write(id, args, done + 1), this.pace);
+  }
+
+  /** Studies come set by set, each a hundred times as long as a head's score. */
+  #search(id: string, args: Ops["study"]["args"], done: number): void {
+    if (this.#cancelled.has(id)) return;
+    const { layers, heads } = this.#shape;
+    const { result, steps } = studyAt(layers, heads, args, done);
+    if (done >= steps) {
+      this.emit("msg:custom", { id, ok: true, result }, []);
+      return;
+    }
+    this.emit("msg:custom", { id, progress: [done, steps, `sets of ${done + 1}`], partial: result }, []);
+    setTimeout(() => this.#search(id, args, done + 1), 100 * this.pace);
   }
 
   /** Scores come in parts: the estimate, then ever more that is measured. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { stepTo } from "../src/keys";
-import { formatPositions, parsePositions } from "../src/panels/positions";
 import { meanAttention } from "../src/panels/tokens-looks";
+import { formatPositions, parsePositions } from "../src/positions";
 
 describe("positions", () => {
   it("reads lists, ranges and counts from the end", () => {

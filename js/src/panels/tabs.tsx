@@ -10,6 +10,7 @@ import { KindsPanel } from "./kinds";
 import { LensPanel } from "./lens";
 import { OverviewPanel } from "./overview";
 import { RankingPanel } from "./ranking";
+import { StudyPanel } from "./study";
 
 interface Tab {
   name: Exclude<State["tab"], "">;
@@ -24,6 +25,7 @@ export const TABS: Tab[] = [
   { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
   { name: "lens", label: "Layer by layer", Panel: LensPanel },
   { name: "generation", label: "What it says", Panel: GenerationPanel },
+  { name: "study", label: "Which set does it", Panel: StudyPanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {

@@ -1,0 +1,122 @@
+// What a study looks for, how a set is switched off, and the button that starts it. Nothing is run without it.
+
+import { type Signal, useSignal } from "@preact/signals";
+import { visible } from "../labels";
+import { nameSome } from "../scorewords";
+import type { Store } from "../store";
+import { modeWords } from "../studywords";
+import { Field } from "./field";
+import { TokenText } from "./parts";
+import { TokenField } from "./tokenfield";
+
+/** More of them make no better list of what could be asked. */
+const CHIPS = 5;
+
+export function StudySettings({ store }: { store: Store }) {
+  const { finding, facts, state, prompt, study } = store;
+  const { search, candidates, already } = finding;
+  const trouble = useSignal<string | null>(null);
+  const target = finding.target.value;
+  // A first moment without "Cancel", so that a double click does not stop what it started.
+  const running = search.slow.value;
+  const starting = prompt.pending.value || study.pending.value;
+  const chips = candidates.value.slice(0, CHIPS);
+  const typed = target && !chips.some(({ token }) => token === target) ? visible(target) : "";
+  const pick = (token: string) => {
+    trouble.value = null;
+    finding.settings.target.value = token;
+  };
+  const thing = facts.value.answer === "class" ? "class" : "token";
+  const why = already.value ? `${visible(target ?? "")} is the answer already. Choose another ${thing}.` : undefined;
+  const off = state.ablated.value;
+  return (
+    <>
+      <div class="aw-row aw-study-ask">
+        <button
+          type="button"
+          class={running ? "aw-btn aw-gen-go" : "aw-btn aw-primary aw-gen-go"}
+          title={running ? "Esc" : why}
+          disabled={!running && (starting || target === null || already.value)}
+          onClick={() => (running ? search.cancel() : finding.run())}
+        >
+          {running ? "Cancel" : "Run"}
+        </button>
+        <span class="aw-s aw-t2">which heads, ablated together, make</span>
+        <fieldset class="aw-study-goals" aria-label="What the heads should do">
+          {chips.map(({ id, token }) => (
+            <button
+              key={id}
+              type="button"
+              class="aw-headchip aw-mono"
+              aria-pressed={token === target}
+              onClick={() => pick(token)}
+            >
+              <TokenText token={token} />
+            </button>
+          ))}
+          <TokenField
+            store={store}
+            label={`Another ${thing}`}
+            shown={typed}
+            candidates={candidates.value}
+            trouble={trouble}
+            onPick={pick}
+            placeholder={`another ${thing}`}
+            title={`Type any ${thing}.`}
+          />
+          <span class="aw-s aw-t2">the answer, or</span>
+          <button type="button" class="aw-headchip" aria-pressed={target === ""} onClick={() => pick("")}>
+            whatever moves it most
+          </button>
+        </fieldset>
+      </div>
+      {(trouble.value ?? why) && (
+        <div class={trouble.value ? "aw-bad" : "aw-s aw-t2"} role={trouble.value ? "alert" : undefined}>
+          {trouble.value ?? why}
+        </div>
+      )}
+      <div class="aw-row aw-study-how aw-s aw-t2">
+        <span>
+          By {modeWords(store.ablation.value, facts.value)}.
+          {off.length > 0 && ` ${nameSome(off)} ${off.length === 1 ? "stays" : "stay"} off; the set comes on top.`}
+        </span>
+        <details>
+          <summary>Options</summary>
+          <div class="aw-row">
+            <Setting text="at most" unit="heads" name="Most heads" of={finding.settings.maxHeads} min={1} />
+            <Setting
+              text="beam of"
+              unit="sets"
+              name="Beam"
+              of={finding.settings.beam}
+              min={1}
+              title="The sets of each size that are extended by one more head"
+            />
+            <Setting text="at most" unit="sets run" name="Most sets" of={finding.settings.budget} min={1} />
+          </div>
+        </details>
+      </div>
+    </>
+  );
+}
+
+function Setting(props: { text: string; unit: string; name: string; of: Signal<number>; min: number; title?: string }) {
+  const { of, min } = props;
+  return (
+    <span title={props.title}>
+      {props.text}{" "}
+      <Field
+        class="aw-number"
+        label={props.name}
+        value={String(of.value)}
+        onCommit={(typed) => {
+          const value = Math.round(Number.parseFloat(typed));
+          if (Number.isFinite(value)) of.value = Math.max(min, value);
+          return true;
+        }}
+        rest={{ type: "number", min, step: 1 }}
+      />{" "}
+      {props.unit}
+    </span>
+  );
+}

@@ -1,0 +1,107 @@
+// Tab "Which set does it": a set of heads that, ablated together, makes a token the answer, and what is shown of it and what is not.
+
+import { count } from "../labels";
+import type { Store } from "../store";
+import { effort, noStudy, spoken, staleWords } from "../studywords";
+import { ErrorMessage, ProgressLine, Quiet } from "./parts";
+import { StudyCurve } from "./study-curve";
+import { StudyFound } from "./study-found";
+import { StudySettings } from "./study-settings";
+
+/** From here on the found set stands beside the curve. */
+const BESIDE = 760;
+const GAP = 28;
+
+export function StudyPanel({ store }: { store: Store }) {
+  const { finding, facts, ui } = store;
+  const { search } = finding;
+  const refused = noStudy(facts.value.answer);
+  if (refused) return <p class="aw-none">{refused}</p>;
+  const answer = search.value.value;
+  const said = answer?.said;
+  const pending = search.pending.value;
+  const stopped = search.error.value?.kind === "cancelled";
+  // That it was stopped is said at what there is of it.
+  const error = stopped ? null : search.error.value;
+  // While another study is asked for, and nothing of it is there.
+  const old = pending && !search.current.value;
+  const width = ui.width.value;
+  const beside = width >= BESIDE;
+  return (
+    <div class="aw-study">
+      <ProgressLine of={search} text="Running sets of heads" bare />
+      <StudySettings store={store} />
+      {error && <ErrorMessage error={error} onRetry={finding.run} />}
+      <div class="aw-row aw-study-line aw-s">
+        <Status store={store} />
+      </div>
+      {answer && said ? (
+        <div class={old || finding.changed.value.length > 0 ? "aw-stale" : ""} aria-busy={pending}>
+          <div class={beside ? "aw-study-body aw-study-beside" : "aw-study-body"}>
+            <StudyCurve
+              store={store}
+              said={said}
+              width={beside ? Math.min(520, (width - GAP) / 2) : Math.min(560, width)}
+            />
+            <StudyFound store={store} said={said} />
+          </div>
+          <div class="aw-foot">{said.note}</div>
+        </div>
+      ) : (
+        <p class="aw-none aw-study-body">
+          {!error && (pending ? "The first sets are being run." : <Empty store={store} />)}
+        </p>
+      )}
+      <div class="aw-vh" role="status">
+        {said && !pending ? spoken(said) : ""}
+      </div>
+    </div>
+  );
+}
+
+function Empty({ store }: { store: Store }) {
+  return store.finding.target.value === "" ? (
+    <>Run looks for the set of heads that moves the answer most. Every set that is shown was run.</>
+  ) : (
+    <>Run looks for the smallest set of heads that makes this token the answer. Every set that is shown was run.</>
+  );
+}
+
+/** One line: how far it is, what it is for, or what became of it. */
+function Status({ store }: { store: Store }) {
+  const { finding, facts } = store;
+  const { search, changed, applied, partial } = finding;
+  const answer = search.value.value;
+  const again = (
+    <Quiet disabled={finding.already.value} onClick={finding.run}>
+      Run again
+    </Quiet>
+  );
+  if (search.pending.value) {
+    const progress = search.progress.value;
+    const run = search.current.value && answer ? `${count(answer.said.sets, "set")} run` : "";
+    return <span class="aw-t2">{[progress?.text, run].filter(Boolean).join(" · ") || "Running sets of heads"}</span>;
+  }
+  if (!answer) {
+    return search.error.value?.kind === "cancelled" ? <span class="aw-t2">Stopped before a set was run.</span> : null;
+  }
+  const stale = staleWords(answer, changed.value, facts.value);
+  const stopped = partial.value ? "Stopped: what was found until then is kept, and is not the whole answer." : "";
+  if (stale) {
+    return (
+      <>
+        <b>
+          {stale} {stopped}
+        </b>
+        {again}
+      </>
+    );
+  }
+  if (applied.value) return <b>This set is ablated now. Undo takes it back.</b>;
+  return (
+    <>
+      {stopped && <b>{stopped}</b>}
+      <span class="aw-t2">{effort(answer.said)}</span>
+    </>
+  );
+}
