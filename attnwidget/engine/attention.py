@@ -59,9 +59,7 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask
     """The attention function that is registered: the model's own eager attention, with our hooks on `q`, `k`, `v` and on the pattern."""
     if not _hooks.passes:
         return _meanwhile(module, mask)(module, query, key, value, mask, **kwargs)
-    for hook in _hooks.table.get((id(module), "v"), ()):
-        hook(value.transpose(1, 2))
-    query, key = _hooked(module, "q", query), _hooked(module, "k", key)
+    query, key, value = _hooked(module, "q", query), _hooked(module, "k", key), _hooked(module, "v", value)
     output, pattern = eager_of(module)(module, query, key, value, mask, **kwargs)
     edited = None
     for hook in _hooks.table.get((id(module), "pattern"), ()):
@@ -75,7 +73,7 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask
 
 
 def _hooked(module: nn.Module, site: str, states: Tensor) -> Tensor:
-    """Queries or keys [row, head, position, d_head] as the hooks leave them: the very same where none replaces them."""
+    """Queries, keys or values [row, head, position, d_head] as the hooks leave them: the very same where none replaces them."""
     for hook in _hooks.table.get((id(module), site), ()):
         new = hook(states.transpose(1, 2))
         states = states if new is None else new.transpose(1, 2)

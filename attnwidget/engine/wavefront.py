@@ -20,14 +20,21 @@ from torch import Tensor
 
 from .engine import Call, Edit, Engine, Recording
 from .interrupt import checkpoint
-from .memory import CPU_TOKENS, free_bytes, if_it_fits, pass_bytes, read_bytes, widest
+from .memory import CPU_TOKENS, free_bytes, if_it_fits, read_bytes, rows_together
 from .narrow import after_z, narrow_call, z_of
 
-Variant = Sequence[Edit]
 
-# Bytes of the widest activation of a pass on a CPU: between its products a block does as much again in small operations, which are quick
-# while this stays in the caches. Measured with 1 MB of L2 a core and 32 MB of L3. Fewer tokens than the second make slower products.
-CACHED, LEAST_TOKENS = 2**22, 256
+@dataclass(frozen=True)
+class Entering:
+    """A variant that is a residual stream of its own, from one layer up."""
+
+    layer: int
+    """The block it enters; the number of layers for what the last block returned."""
+    resid: Tensor
+    """[1, position, d_model]"""
+
+
+Variant = Sequence[Edit] | Entering
 
 
 def wavefront(
@@ -44,9 +51,9 @@ def wavefront(
     """The logits of each variant, a chunk at a time: (indices into `variants`, [row, position, vocabulary] at `positions`), or
     (indices, [row, class]) for a classifier.
 
-    A variant is one row: edits in any layers, whose functions get that row alone, [1, ...]. Variants are taken from the iterable as
-    they are needed, so they may be made one by one; those of like depth should follow each other, since a batch is as wide as what has
-    joined it.
+    A variant is one row: edits in any layers, whose functions get that row alone, [1, ...], or a stream that enters a layer. Variants are
+    taken from the iterable as they are needed, so they may be made one by one; those of like depth should follow each other, since a batch
+    is as wide as what has joined it.
 
     Args:
         base: edits that every row shares, below its own; `resid` is then the residual stream of a run with `base` alone, as long as
@@ -70,9 +77,11 @@ def wavefront(
 @dataclass(frozen=True)
 class _Row:
     start: int
-    """The lowest layer that is edited; the number of layers for a row without edits."""
+    """The lowest layer that is edited, or the one that is entered; the number of layers for a row without edits."""
     index: int
-    variant: Variant
+    edits: Sequence[Edit]
+    resid: Tensor | None
+    """What enters that layer, where it is not the stream that all rows share."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,16 @@ def _take(source: Iterator[tuple[int, Variant]], waiting: deque[_Row], limits: _
             index, variant = next(source, (None, None))
             if index is None:
                 break
-            waiting.append(_Row(min((edit.layer for edit in variant), default=n_layers), index, variant))
+            waiting.append(_row(index, variant, n_layers))
         chunk.append(waiting.popleft())
         blocks += n_layers - chunk[-1].start
     return chunk
+
+
+def _row(index: int, variant: Variant, n_layers: int) -> _Row:
+    if isinstance(variant, Entering):
+        return _Row(variant.layer, index, (), variant.resid)
+    return _Row(min((edit.layer for edit in variant), default=n_layers), index, variant, None)
 
 
 @dataclass
@@ -120,7 +135,9 @@ class _Front:
         if not engine.resumes:
             # Full forwards, in which every edit takes part.
             (row,) = chunk
-            final = engine.resume(recording, [*self.base, *row.variant], start=0, keep="last").resid[-1]
+            final, start = row.resid, 0 if row.resid is None else row.start
+            if final is None or start < engine.anatomy.n_layers:
+                final = engine.resume(recording, [*self.base, *row.edits], start=start, resid=final, keep="last").resid[-1]
             return [row.index], engine.logits(recording, final, self.positions)
         rows = sorted(chunk, key=lambda row: (row.start, row.index))
         passes = math.ceil(len(rows) / together)
@@ -133,7 +150,6 @@ class _Front:
     def _climb(self, rows: Sequence[_Row]) -> Tensor:
         """What the last block returns, [row, position, d_model], at `positions` if it is narrow; each row joins at its own layer, and
         those ascend."""
-        joins = [row.start for row in rows]
         engine, recording, resid = self.engine, self.recording, self.resid
         engine._same_weights(recording)
         narrow, at = self.narrow, list(self.positions or ())
@@ -142,10 +158,10 @@ class _Front:
         # One pass for all layers: on a bridge, entering one costs as much as a block.
         with engine._pass():
             with ExitStack() as hooks:
-                engine._edit(hooks, [*self.base, *_by_layer([row.variant for row in rows])])
-                for layer in range(joins[0], last + 1):
+                engine._edit(hooks, [*self.base, *_by_layer([row.edits for row in rows])])
+                for layer in range(rows[0].start, last + 1):
                     checkpoint()
-                    if new := joins.count(layer):
+                    if new := [row for row in rows if row.start == layer]:
                         stream = _joined(stream, resid[layer], new)
                         if not engine.broadcasts and len(stream) > 1:
                             calls = engine._calls_for(recording, len(stream))
@@ -157,17 +173,21 @@ class _Front:
                 if not engine.broadcasts and len(stream) > 1:
                     narrow = engine._calls_for(recording, len(stream), len(at))[last]
                 stream = after_z(engine, last, stream[:, at], z[:, at], narrow)
-            if new := joins.count(last + 1):
-                stream = _joined(stream, resid[-1] if narrow is None else resid[-1][:, at], new)
+            if new := [row for row in rows if row.start > last]:
+                stream = _joined(stream, resid[-1], new, slice(None) if narrow is None else at)
         return stream
 
 
-def _joined(stream: Tensor | None, clean: Tensor, rows: int) -> Tensor:
-    new = clean.expand(rows, -1, -1)
-    return new if stream is None else torch.cat([stream, new])
+def _joined(stream: Tensor | None, shared: Tensor, new: Sequence[_Row], at: slice | list[int] = slice(None)) -> Tensor:
+    """`stream` with the rows that join it, at some positions."""
+    if all(row.resid is None for row in new):
+        entering = shared[:, at].expand(len(new), -1, -1)
+    else:
+        entering = torch.cat([(shared if row.resid is None else row.resid.to(shared))[:, at] for row in new])
+    return entering if stream is None else torch.cat([stream, entering])
 
 
-def _by_layer(variants: Sequence[Variant]) -> list[Edit]:
+def _by_layer(variants: Sequence[Sequence[Edit]]) -> list[Edit]:
     """The edits of all rows as edits of the whole batch: one for each layer and site, and each row's in its own order."""
     functions: dict[tuple[int, int, str], dict[int, Callable]] = {}
     for row, variant in enumerate(variants):
@@ -203,14 +223,11 @@ def _limits(engine: Engine, recording: Recording, positions: Sequence[int] | Non
     if not engine.resumes:  # whether a full forward takes several prompts was never found out
         return _Limits(1, math.inf, 1)
     anatomy, tokens = engine.anatomy, recording.ids.shape[1]
-    half = (max_bytes or free_bytes(anatomy.device)) / 2
-    rows, blocks = [int(half / read_bytes(engine, recording, positions))], math.inf
-    together = [int(half / pass_bytes(engine, recording))]
+    bytes_ = max_bytes or free_bytes(anatomy.device)
+    rows, blocks = [int(bytes_ / 2 / read_bytes(engine, recording, positions))], math.inf
     for limit in (engine.max_rows, max_rows):
         rows += [] if limit is None else [limit]
     if anatomy.device.type == "cpu":
-        cached = CACHED // (widest(engine) * recording.resid[0].element_size())
-        together.append(max(cached, LEAST_TOKENS) // tokens)
         # Not fewer: reading the unembedding takes as long for one row as for many.
         blocks = CPU_TOKENS * anatomy.n_layers / tokens
-    return _Limits(max(1, min(rows)), blocks, max(1, min(together)))
+    return _Limits(max(1, min(rows)), blocks, rows_together(engine, recording, bytes_))

@@ -71,12 +71,54 @@ def head_writes(stream: Stream, layer: int, position: int) -> Tensor:
 
 
 def block_writes(stream: Stream, layer: int, position: int) -> Writes:
-    """What block `layer` adds to the stream at one position. `ModelError` where heads do not write by addition.
+    """What block `layer` adds to the stream at one position. `ModelError` where heads do not write by addition (see `_apart`)."""
+    apart = _apart(stream, layer, position)
+    if apart is None:
+        raise ModelError(f"{not_added(layer)}, so they have no direct contribution to the answer: ask for 'ablation' or 'attribution'.")
+    heads, bias = apart.said.heads[0] * apart.factor, apart.said.bias * apart.factor
+    rest = apart.after[0] - apart.before[0] - heads.sum(0) - bias
+    return Writes(heads.cpu(), bias.cpu(), None if apart.mlp is None else rest.cpu())
 
-    Two things are compared, at this position and some more. What the block returned less what entered it must be the out-projection's
-    output and one other module's, the MLP's, both times a constant that is nearly always 1 (or the heads' alone). And with that
-    module's output frozen and each head's z shrunk by a share of its own, the block must return less by just that share of
-    each `z_h W_O^h`.
+
+@dataclass(frozen=True)
+class Addends:
+    """How a block writes into the stream: what leaves it is what entered, plus `Σ_h z_h weight[h] + bias`, plus the MLP's output."""
+
+    weight: Tensor
+    """[head, d_head, d_model], the out-projection's times what the block multiplies it by; in float64."""
+    bias: Tensor
+    """[d_model]"""
+    mlp: nn.Module | None
+    """The module whose output, times `factor`, is added; None for a block that has none."""
+    factor: float
+
+
+def block_addends(stream: Stream, layer: int) -> Addends | None:
+    """How block `layer` writes into the stream; None where heads do not write by addition (see `_apart`)."""
+    apart = _apart(stream, layer, stream.length - 1)
+    if apart is None:
+        return None
+    return Addends(apart.said.weight * apart.factor, apart.said.bias * apart.factor, apart.mlp, apart.mlp_factor)
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """A block taken apart at some places; `before` and `after` are the stream there, [place, d_model]."""
+
+    before: Tensor
+    after: Tensor
+    said: _Out
+    factor: float
+    mlp: nn.Module | None
+    mlp_factor: float
+
+
+def _apart(stream: Stream, layer: int, position: int) -> _Apart | None:
+    """A block taken apart, at `position` and some more; None where heads do not write by addition.
+
+    Two things are compared. What the block returned less what entered it must be the out-projection's output and one other module's, the
+    MLP's, both times a constant that is nearly always 1 (or the heads' alone). And with that module's output frozen and each head's
+    z shrunk by a share of its own, the block must return less by just that share of each `z_h W_O^h`.
     """
     block, out = stream.engine.anatomy.blocks[layer], stream.engine.anatomy.out[layer]
     at = _places(stream.length, position)
@@ -93,24 +135,22 @@ def block_writes(stream: Stream, layer: int, position: int) -> Writes:
         returned, z = stream.block(layer)
     before, after = wide(stream.resid[layer][0, at]), wide(returned[0, at])
     if len(seen[out]) != 1:
-        raise ModelError(_refusal(layer))
+        return None
     said = _Out(stream, layer, wide(z[0, at]), seen[out][0])
     once = {part: outputs[0] for part, outputs in seen.items() if len(outputs) == 1}
     found = _addends(before, after, said.total, once, stream.slack)
     if found is None:
-        raise ModelError(_refusal(layer))
-    mlp, factor = found
+        return None
+    mlp, factor, mlp_factor = found
     if not _moves(stream, layer, mlp, at, before, said.heads * factor):
-        raise ModelError(_refusal(layer))
-    heads, bias = said.heads[0] * factor, said.bias * factor
-    rest = after[0] - before[0] - heads.sum(0) - bias
-    return Writes(heads.cpu(), bias.cpu(), None if mlp is None else rest.cpu())
+        return None
+    return _Apart(before, after, said, factor, mlp, mlp_factor)
 
 
 def _addends(
     before: Tensor, after: Tensor, attention: Tensor, others: dict[nn.Module, Tensor], slack: float
-) -> tuple[nn.Module | None, float] | None:
-    """The module whose output, with the heads', makes up `after - before` [place, d_model], and what the heads' is multiplied by.
+) -> tuple[nn.Module | None, float, float] | None:
+    """The module whose output, with the heads', makes up `after - before` [place, d_model], and what the heads' and its are multiplied by.
 
     None for the module where the heads' output is all there is. Factors of 1 are tried first, then whatever fits (Granite multiplies
     both by one constant). Of several that fit the closest is taken, and of those the outermost.
@@ -118,13 +158,13 @@ def _addends(
     size = before.abs() + after.abs() + attention.abs().amax(-1, keepdim=True)
     candidates = [(None, torch.zeros_like(attention)), *others.items()]
     for factors in (_of_one, _fitted):
-        best: tuple[float, nn.Module | None, float] | None = None
+        best: tuple[float, nn.Module | None, float, float] | None = None
         for part, output in candidates:
             first, second = factors(after - before, attention, output)
             bound = slack * (size + output.abs()) + torch.finfo(size.dtype).tiny
             off = (after - before - first * attention - second * output).abs() / bound
             if bool((off <= 1).all()) and (best is None or off.mean().item() < best[0]):
-                best = off.mean().item(), part, first
+                best = off.mean().item(), part, first, second
         if best is not None:
             return best[1:]
     return None
@@ -141,10 +181,11 @@ def _fitted(total: Tensor, attention: Tensor, output: Tensor) -> tuple[float, fl
     return first, second
 
 
-def _refusal(layer: int) -> str:
+def not_added(layer: int) -> str:
+    """The beginning of a sentence that says why a block cannot be taken apart."""
     return (
         f"What heads write in layer {layer} of this model is not just added to the residual stream and left there (a norm stands in its "
-        "way, as in BERT or Gemma 2), so they have no direct contribution to the answer: ask for 'ablation' or 'attribution'."
+        "way, as in BERT or Gemma 2)"
     )
 
 
@@ -171,7 +212,8 @@ def _moves(stream: Stream, layer: int, mlp: nn.Module | None, at: list[int], bef
 
 
 class _Out:
-    """The out-projection of a layer, split by heads: `heads` [place, head, d_model], `bias` [d_model], `total` what it returned."""
+    """The out-projection of a layer, split by heads: `weight` [head, d_head, d_model], `heads` = `z_h weight[h]` [place, head, d_model],
+    `bias` [d_model], `total` what it returned."""
 
     def __init__(self, stream: Stream, layer: int, z: Tensor, total: Tensor):
         module, (_, n_heads, d_head) = stream.engine.anatomy.out[layer], z.shape
@@ -181,7 +223,8 @@ class _Out:
             if found is None or found[0].shape != (n_heads * d_head, total.shape[-1]):
                 continue
             weight, self.bias = found
-            self.heads = torch.einsum("phi,hid->phd", z, weight.reshape(n_heads, d_head, -1))
+            self.weight = weight.reshape(n_heads, d_head, -1)
+            self.heads = torch.einsum("phi,hid->phd", z, self.weight)
             bound = stream.slack * (self.heads.abs().sum(1).amax(-1, keepdim=True) + self.bias.abs() + total.abs())
             if bool(((self.heads.sum(1) + self.bias - total).abs() <= bound).all()):
                 return

@@ -195,7 +195,7 @@ def test_the_memory_budget_and_the_tokens_of_a_pass():
 
 def test_a_chunk_may_take_several_passes(monkeypatch):
     """So that what is between two products stays in the caches, while the unembedding is read once."""
-    module = importlib.import_module("attnwidget.engine.wavefront")
+    module = importlib.import_module("attnwidget.engine.memory")
     s = fresh("llama")
     engine = s.model.engine
     recording = engine.record(torch.tensor([IDS]))
