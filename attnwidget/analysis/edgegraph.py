@@ -114,7 +114,7 @@ class EdgeGraph:
 
         A head is passed through from any of its inputs to its output; an edge into the keys or values of a group reaches all its heads.
         """
-        mask = self._checked(mask)
+        mask = self.checked(mask)
         reached, used = np.zeros(len(self.nodes), bool), np.zeros(len(self.nodes), bool)
         reached[0] = used[-1] = True
         spans = [slice(start, stop) for start, stop in zip(self.starts, self.starts[1:], strict=False)]
@@ -141,7 +141,8 @@ class EdgeGraph:
     def _inputs(self) -> dict[str, int]:
         return {destination.name: i for i, destination in enumerate(self.destinations)}
 
-    def _checked(self, mask: np.ndarray) -> np.ndarray:
+    def checked(self, mask: np.ndarray) -> np.ndarray:
+        """`mask` as an array; `AttnWidgetError` where it is not one boolean for each edge."""
         mask = np.asarray(mask)
         if mask.shape != (len(self),) or mask.dtype != bool:
             raise AttnWidgetError(f"A circuit is a mask of {len(self)} booleans, one for each edge, not {mask.dtype} {mask.shape}.")

@@ -141,10 +141,11 @@ class Components:
         return torch.promote_types(states.dtype, torch.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """What all components read and wrote in one run, in one row each; lists are by layer."""
 
+    parts: Components
     resid: tuple[Tensor, ...]
     """`resid[l]` enters block l; the last element is what the last block returned."""
     q: list[Tensor]
@@ -171,7 +172,7 @@ def trace(parts: Components) -> Trace:
     q, k, v, z = ([captured.captured[site, layer] for layer in layers] for site in ("q", "k", "v", "z"))
     mid = [] if not mlps else [recording.resid[i] if parts.parallel else _mid(parts, i, recording.resid[i], z[i]) for i in layers]
     mlp = [layer.factor * seen[layer.mlp].to(parts._wide(z[0])) for layer in parts.layers if layer.mlp is not None]
-    return Trace(recording.resid, q, k, v, z, mid, mlp)
+    return Trace(parts, recording.resid, q, k, v, z, mid, mlp)
 
 
 def _mid(parts: Components, layer: int, stream: Tensor, z: Tensor) -> Tensor:
