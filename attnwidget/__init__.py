@@ -10,6 +10,7 @@ from .analysis import (
     HeadStatistics,
     LayerImpact,
     LogitLens,
+    Study,
     causal_gain,
     detect_heads,
     generate,
@@ -18,6 +19,7 @@ from .analysis import (
     logit_lens,
     overview,
     score,
+    study,
 )
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
@@ -49,6 +51,7 @@ __all__ = [
     "Prediction",
     "PromptError",
     "Run",
+    "Study",
     "TokenError",
     "causal_gain",
     "detect_heads",
@@ -59,6 +62,7 @@ __all__ = [
     "logit_lens",
     "overview",
     "score",
+    "study",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

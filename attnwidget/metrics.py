@@ -49,6 +49,14 @@ def probability(logits: Tensor, token_id: int) -> float:
     return log_probabilities(logits)[token_id].exp().item()
 
 
+def margin_rows(logits: Tensor, token_id: int) -> Tensor:
+    """`logit(token) - max of all other logits` over the last dimension, float64: above 0 the token is the first choice, at 0 it shares that
+    place. Can be differentiated. Of a single logit it is undefined (`inf`)."""
+    logits = (logits.cpu() if logits.device.type == "mps" else logits).double()
+    own = torch.arange(logits.shape[-1], device=logits.device) == token_id
+    return logits[..., token_id] - logits.masked_fill(own, -math.inf).amax(-1)
+
+
 def rank(logits: Tensor, token_id: int) -> int:
     """1 for the first choice: one more than the number of tokens with a larger logit."""
     return int((logits > logits[token_id]).sum().item()) + 1

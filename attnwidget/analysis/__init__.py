@@ -15,6 +15,8 @@ from .outcome import Outcome, outcome
 from .overview import Overview, overview
 from .score import METHODS, score, score_each
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
+from .studied import Study
+from .studying import study
 from .whole_prompt import WholePrompt, whole_prompt
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "LogitLens",
     "Outcome",
     "Overview",
+    "Study",
     "WholePrompt",
     "causal_gain",
     "detect_heads",
@@ -46,5 +49,6 @@ __all__ = [
     "overview",
     "score",
     "score_each",
+    "study",
     "whole_prompt",
 ]
