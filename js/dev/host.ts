@@ -2,6 +2,7 @@
 
 import type { Ops } from "../src/source/ops";
 import type { State } from "../src/state.gen";
+import { circuitAt } from "./circuit";
 import { generationAt } from "./generation";
 import { answer, type Shape } from "./kernel";
 import { scoresAt } from "./scores";
@@ -56,6 +57,10 @@ export class FakeModel {
       setTimeout(() => this.#write(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
       return;
     }
+    if (message.op === "circuit") {
+      setTimeout(() => this.#discover(message.id, message.args as never, this.pace === 0 ? 10_000 : 0), this.delay);
+      return;
+    }
     if (message.op === "study") {
       setTimeout(() => this.#search(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
       return;
@@ -86,6 +91,21 @@ export class FakeModel {
     }
     this.emit("msg:custom", { id, progress: [done, args.max_new_tokens, ""], partial: result }, []);
     setTimeout(() => this.#write(id, args, done + 1), this.pace);
+  }
+
+  /** Circuits come stage by stage. */
+  #discover(id: string, args: Ops["circuit"]["args"], stage: number): void {
+    if (this.#cancelled.has(id)) return;
+    const { n_kv_heads } = this.traits;
+    const { layers, heads } = this.#shape;
+    const { result, stages } = circuitAt({ layers, heads, group: heads / n_kv_heads }, args, stage);
+    if (stage >= stages) {
+      this.emit("msg:custom", { id, ok: true, result }, []);
+      return;
+    }
+    const text = ["gradients", "running edges", "running edges", "circuits of each size", "checks"][stage];
+    this.emit("msg:custom", { id, progress: [stage, stages, text], partial: result }, []);
+    setTimeout(() => this.#discover(id, args, stage + 1), 100 * this.pace);
   }
 
   /** Studies come set by set, each a hundred times as long as a head's score. */

@@ -1,6 +1,7 @@
 // Made-up but deterministic answers, in the shape of the real kernel's. For looking at the widget without a kernel.
 
 import type { State } from "../src/state.gen";
+import { counterfactual } from "./circuit";
 import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
 import { lens, lensColumn } from "./lens";
@@ -117,6 +118,8 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       return { result: overview(layers, heads, tokens) };
     case "kinds":
       return kinds(layers, heads, Boolean(args.own));
+    case "counterfactual":
+      return { result: counterfactual(tokens, args as never) };
     case "lens":
       return lens(layers, args as never);
     case "lens_column":

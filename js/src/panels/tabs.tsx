@@ -5,6 +5,7 @@ import { useId, useRef } from "preact/hooks";
 import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
+import { CircuitPanel } from "./circuit";
 import { GenerationPanel } from "./generation";
 import { KindsPanel } from "./kinds";
 import { LensPanel } from "./lens";
@@ -26,6 +27,7 @@ export const TABS: Tab[] = [
   { name: "lens", label: "Layer by layer", Panel: LensPanel },
   { name: "generation", label: "What it says", Panel: GenerationPanel },
   { name: "study", label: "Which set does it", Panel: StudyPanel },
+  { name: "circuit", label: "Circuit", Panel: CircuitPanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {

@@ -1,0 +1,119 @@
+// How the circuit is looked for, and the button that starts it. Nothing is asked without it.
+
+import type { Signal } from "@preact/signals";
+import type { Method } from "../circuit";
+import { METHODS } from "../circuitwords";
+import type { Store } from "../store";
+import { Field } from "./field";
+import { Select } from "./parts";
+
+export function CircuitSettings({ store }: { store: Store }) {
+  const { circuit, facts, prompt } = store;
+  const { found, method, metric, settings, checks, paired } = circuit;
+  // A first moment without "Cancel", so that a double click does not stop what it started.
+  const running = found.slow.value;
+  const progress = found.progress.value;
+  const blocked = !circuit.ready.value || prompt.pending.value;
+  const flat = method.value === "eap";
+  return (
+    <div class="aw-circuit-settings">
+      <div class="aw-row">
+        <button
+          type="button"
+          class={running ? "aw-btn aw-gen-go" : "aw-btn aw-primary aw-gen-go"}
+          disabled={!running && blocked}
+          title={!running && blocked ? "The second prompt is missing" : undefined}
+          onClick={() => (running ? found.cancel() : circuit.run())}
+        >
+          {running ? "Cancel" : "Run"}
+        </button>
+        <span class="aw-s aw-t2">
+          method{" "}
+          <Select
+            label="Method"
+            value={method.value}
+            options={METHODS}
+            onPick={(name) => {
+              method.value = name as Method;
+              if (name === "eap" && metric.peek() === "kl") metric.value = "logit_diff";
+            }}
+          />
+        </span>
+        <Whole name="Top edges" text="top edges" of={settings.edges} min={1} title="The edges of the largest scores" />
+        {paired.value && (
+          <span class="aw-s aw-t2">
+            metric{" "}
+            <Select
+              label="Metric"
+              value={metric.value}
+              options={facts.value.metrics.map(({ name, label, refused }) => {
+                const no = flat && name === "kl" ? "KL has no slope at the clean run. Take EAP-IG." : refused;
+                return { value: name, text: label, title: no ?? undefined, disabled: no !== null };
+              })}
+              onPick={(name) => {
+                metric.value = name;
+              }}
+            />
+          </span>
+        )}
+        <details class="aw-s aw-circuit-more">
+          <summary>Details</summary>
+          <div class="aw-row">
+            {method.value === "eap_ig" && (
+              <Whole
+                name="Steps"
+                text="steps"
+                of={settings.steps}
+                min={1}
+                title="Points between the two prompts at which the gradient is taken"
+              />
+            )}
+            {paired.value && (
+              <>
+                <Whole
+                  name="Random circuits"
+                  text="random circuits"
+                  of={settings.random}
+                  min={0}
+                  title="Of each size, to compare with"
+                />
+                <Whole name="Seed" text="seed" of={settings.seed} min={0} title="Of random circuits and of a shuffle" />
+                <label class="aw-check">
+                  <input
+                    type="checkbox"
+                    checked={checks.value}
+                    onChange={(event) => {
+                      checks.value = event.currentTarget.checked;
+                    }}
+                  />
+                  completeness and minimality
+                </label>
+              </>
+            )}
+          </div>
+        </details>
+        <span class="aw-xs aw-t2 aw-circuit-stage">{running && (progress?.text || "Finding the circuit")}</span>
+      </div>
+    </div>
+  );
+}
+
+function Whole(props: { name: string; text: string; of: Signal<number>; min: number; title: string }) {
+  const { of, min } = props;
+  return (
+    <span class="aw-s aw-t2" title={props.title}>
+      {props.text}{" "}
+      <Field
+        class="aw-number"
+        label={props.name}
+        value={String(of.value)}
+        onCommit={(typed) => {
+          const value = Number.parseFloat(typed);
+          if (Number.isFinite(value)) of.value = Math.max(min, Math.round(value));
+          return true;
+        }}
+        rest={{ type: "number", min, step: 1 }}
+      />
+    </span>
+  );
+}
