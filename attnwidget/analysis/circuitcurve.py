@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 
 from .circuit import CurvePoint, RandomCircuits
 from .patching import Pair, Progress, circuit_effects, faithfulness
@@ -39,11 +40,18 @@ class Faithfulness:
         return np.array([self._known[key] for key in keys])
 
 
-def ranked(scores: np.ndarray) -> np.ndarray:
-    """The edges of largest |score| first; of equal ones the earlier in the model. Edges of score 0 or none (NaN) are not among them."""
+def ranked(scores: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The edges of largest |score| first; of equal ones the earlier in the model. Edges of score 0, of one that is no larger than `least`,
+    or of none (NaN) are not among them."""
     size = np.nan_to_num(np.abs(scores), nan=0.0)
     order = np.argsort(-size, kind="stable")
-    return order[size[order] > 0]
+    return order[size[order] > least]
+
+
+def rounding_of(pair: Pair) -> float:
+    """The largest effect of an edge that rounding alone may make: 8 units in the last place of the largest logit of the clean answer."""
+    logits = pair.measure.before
+    return 8 * torch.finfo(pair.clean.model.dtype).eps * logits[logits.isfinite()].abs().max().item()
 
 
 def top(order: np.ndarray, n: int, total: int) -> np.ndarray:

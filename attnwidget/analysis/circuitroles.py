@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Edit
-from ..engine.components import Components, components, trace
+from ..engine.components import Components, Trace
 from ..heads import Head
 from ..run import Run
 from .circuit import Role
@@ -25,14 +25,14 @@ LOOKS = 0.2
 """The attention from the position to the target that a name-mover-like head must have."""
 RAISES = 0.05
 """What patching an edge into its queries must add to a name-mover-like head's attention to `against`."""
-_KINDS = {"previous_token": "previous-token", "duplicate_token": "duplicate-token", "induction": "induction"}
+KINDS = {"previous_token": "previous-token", "duplicate_token": "duplicate-token", "induction": "induction"}
 MOVER, NEGATIVE, INHIBITION = "name-mover-like", "negative-name-mover-like", "inhibition-like"
 
 
 def kind_roles(heads: Sequence[Head], kinds: HeadKinds) -> dict[Head, list[Role]]:
     """previous-token, duplicate-token and induction: found by `detect_heads` (score at or over its threshold, and above chance)."""
     found: dict[Head, list[Role]] = {}
-    for name, role in _KINDS.items():
+    for name, role in KINDS.items():
         inside = set(kinds.heads(name)) & set(heads)
         for head in sorted(inside):
             shown = (
@@ -86,15 +86,12 @@ def inhibition_roles(pair: Pair, edges: Sequence[int], movers: Sequence[Head], a
     ]
     if not places or not wanted:
         return {}
-    engine = pair.clean.model.engine
-    parts, other = (components(engine, run._recording) for run in (pair.clean, pair.counterfactual))
-    with other.passing():
-        seen = trace(other)
+    clean, other = pair.traces
     for edge in wanted:
         source, destination = graph.nodes[graph.source[edge]], graph.destinations[graph.destination[edge]]
         head, mover = Head(source.layer, source.head), destination.readers[0]
-        delta = _written(other, seen.z[head.layer], head) - _written(parts, pair.clean._z(head.layer)[None], head)
-        after = _attention(pair.clean, parts, mover, delta, position)[places].sum().item()
+        delta = _written(other, head) - _written(clean, head)
+        after = _attention(pair.clean, clean.parts, mover, delta, position)[places].sum().item()
         before = pair.clean.pattern(mover)[position].double().cpu()[places].sum().item()
         if after - before >= RAISES and (head not in found or after - before > found[head][0]):
             name = token(pair.clean.model.vocabulary.text(against))
@@ -109,8 +106,8 @@ def occurrences(run: Run, token_id: int, position: int) -> list[int]:
     return [i for i in range(1, last + 1) if run.ids[i] == token_id]
 
 
-def _written(parts: Components, z: Tensor, head: Head) -> Tensor:
-    return parts.heads(head.layer, z)[0, :, head.head]
+def _written(seen: Trace, head: Head) -> Tensor:
+    return seen.parts.heads(head.layer, seen.z[head.layer])[0, :, head.head]
 
 
 def _attention(run: Run, parts: Components, mover: Head, delta: Tensor, position: int) -> Tensor:
@@ -124,10 +121,8 @@ def _attention(run: Run, parts: Components, mover: Head, delta: Tensor, position
         new[:, :, mover.head] = queries.to(states)
         return new
 
-    passed = run.model.engine.resume(
-        run._recording, [Edit(mover.layer, "q", patched)], start=mover.layer, stop=mover.layer + 1, capture=[("pattern", mover.layer)],
-        resid=stream,
-    )  # fmt: skip
+    edit, layer = Edit(mover.layer, "q", patched), mover.layer
+    passed = run.model.engine.resume(run._recording, [edit], start=layer, stop=layer + 1, resid=stream, capture=[("pattern", layer)])
     return passed.captured["pattern", mover.layer][0, mover.head, position].double().cpu()
 
 

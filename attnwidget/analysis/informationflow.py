@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine.components import Components, Trace, components, trace
+from ..engine.components import Trace, components, trace
 from ..engine.interrupt import checkpoint
 from ..engine.writes import wide
 from ..run import Run
@@ -31,23 +31,21 @@ def information_flow(run: Run, graph: EdgeGraph, position: int, progress: Progre
 
     One forward, no gradient and no counterfactual: it says by which ways the answer's stream was written, whatever is asked of the answer.
     """
-    parts = components(run.model.engine, run.clean._recording)
-    with parts.passing():
-        seen = trace(parts)
+    seen = trace(components(run.model.engine, run.clean._recording))
     flow = np.zeros((len(graph.nodes), len(run.ids)))
     flow[-1, position] = 1
     scores, layers = np.zeros(len(graph)), run.model.n_layers
-    _pass(graph, scores, flow, [len(graph.destinations) - 1], [flow[-1]], seen.resid[-1], parts, seen)
+    _pass(graph, scores, flow, [len(graph.destinations) - 1], [flow[-1]], seen.resid[-1], seen)
     for layer in reversed(range(layers)):
         if progress is not None:
             progress(layers - 1 - layer, layers, "Following the flow")
         here = [i for i, d in enumerate(graph.destinations) if d.layer == layer]
         for i in here:
             if graph.destinations[i].input == "mlp":
-                _pass(graph, scores, flow, [i], [flow[graph.destinations[i].nodes[0]]], seen.mid[layer], parts, seen)
+                _pass(graph, scores, flow, [i], [flow[graph.destinations[i].nodes[0]]], seen.mid[layer], seen)
         groups = [i for i in here if graph.destinations[i].input == "v"]
-        read = [sum(_to_values(run, parts, seen, layer, head.head, flow[node]) for head, node in _heads(graph, i)) for i in groups]
-        _pass(graph, scores, flow, groups, read, seen.resid[layer], parts, seen)
+        read = [sum(_to_values(run, seen, layer, head.head, flow[node]) for head, node in _heads(graph, i)) for i in groups]
+        _pass(graph, scores, flow, groups, read, seen.resid[layer], seen)
     if progress is not None:
         progress(layers, layers, "")
     return scores
@@ -65,7 +63,6 @@ def _pass(
     destinations: list[int],
     read: list[np.ndarray],
     stream: Tensor,
-    parts: Components,
     seen: Trace,
 ) -> None:
     """Passes what `destinations`, which read one stream, get at each position (`read`) to the sources of that stream."""
@@ -73,7 +70,7 @@ def _pass(
     if not len(at):
         return
     start, stop = graph.starts[destinations[0] : destinations[0] + 2]
-    share = _shares(graph, stop - start, stream, at, parts, seen)
+    share = _shares(graph, stop - start, stream, at, seen)
     for destination, got in zip(destinations, read, strict=True):
         passed = share * got[at]
         start, stop = graph.starts[destination : destination + 2]
@@ -81,31 +78,31 @@ def _pass(
         flow[: stop - start, at] += passed
 
 
-def _shares(graph: EdgeGraph, n: int, stream: Tensor, at: np.ndarray, parts: Components, seen: Trace) -> np.ndarray:
+def _shares(graph: EdgeGraph, n: int, stream: Tensor, at: np.ndarray, seen: Trace) -> np.ndarray:
     """[source, place]: the shares of the first `n` nodes in a stream, at the positions `at`."""
     y = wide(stream[0, at])
     rows: list[Tensor] = []
-    for layer in range(-1, parts.engine.anatomy.n_layers):
+    for layer in range(-1, seen.parts.engine.anatomy.n_layers):
         if len(rows) == n:
             break
         checkpoint()
         if layer < 0:
             rows.append(_closeness(y, wide(seen.resid[0][0, at])))
             continue
-        rows += _closeness(y, wide(parts.heads(layer, seen.z[layer][:, at])[0]).transpose(0, 1))
+        rows += _closeness(y, wide(seen.parts.heads(layer, seen.z[layer][:, at])[0]).transpose(0, 1))
         if graph.has_mlp and len(rows) < n:
             rows.append(_closeness(y, wide(seen.mlp[layer][0, at])))
     return _of_all(torch.stack(rows).cpu().numpy(), 0)
 
 
-def _to_values(run: Run, parts: Components, seen: Trace, layer: int, head: int, flow: np.ndarray) -> np.ndarray:
+def _to_values(run: Run, seen: Trace, layer: int, head: int, flow: np.ndarray) -> np.ndarray:
     """[key position]: what reaches a head at each query goes on to the keys' values."""
     passed, queries = np.zeros(len(flow)), np.flatnonzero(flow > 0)
     if not len(queries):
         return passed
     values = seen.v[layer][0]
     each = run.model.n_heads // values.shape[1]  # heads that share a column
-    written = wide(values[:, head // each]) @ wide(parts.layers[layer].weight[head])
+    written = wide(values[:, head // each]) @ wide(seen.parts.layers[layer].weight[head])
     pattern = wide(run.clean.patterns(layer)[head])
     for some in np.array_split(queries, -(-len(queries) // _QUERIES)):
         checkpoint()
