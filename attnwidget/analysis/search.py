@@ -205,7 +205,7 @@ class Search:
         self._say(self._text)
 
     def _say(self, text: str) -> None:
-        self._progress(self.trials.sets, max(self._planned, self.trials.sets), text)
+        self._progress(self.trials.sets, max(self._planned, self.trials.sets), text or self._text)
 
 
 def drawn_at_random(heads: Heads, size: int, most: int, seed: int) -> list[Heads]:

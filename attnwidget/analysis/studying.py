@@ -22,7 +22,8 @@ from .trials import Attempt, Heads, Trials, without
 from .wording import number, percent
 
 _LISTS = {"attribution": "attribution of the margin at each set", "direct": "direct logit attribution"}
-_DEFAULTS = {"beam": 4, "max_heads": 8, "candidates": 16, "budget": 4000, "random": 16, "seed": 0, "position": None}
+_PLANNED = {"beam": 4, "max_heads": 8, "candidates": 16, "budget": 4000, "random": 16}
+_DONE_TO_HEADS = {"positions": None, "scale": 0.0, "threshold": 0.1}
 
 
 def study(
@@ -176,7 +177,7 @@ def prepare(
     position: int | None = None,
     **given: object,
 ) -> Prepared:
-    """Checks what `study` was asked."""
+    """Checks what `study` was asked; further arguments are as it takes them, but for progress and partial."""
     if not isinstance(run, Run):
         raise AttnWidgetError(f"study takes a run, model.run(prompt) or run.ablate(heads), not {type(run).__name__}.")
     model = run.model
@@ -187,9 +188,9 @@ def prepare(
     measure = make_measure(run, "kl", position=position)
     _check_answer(run, measure)
     heads = scorable(run, METHODS["ablation"], mode)
-    plan = _plan(heads, seed, **{name: given[name] for name in ("beam", "max_heads", "candidates", "budget", "random")})
+    plan = _plan(heads, seed, **{name: given.get(name, default) for name, default in _PLANNED.items()})
     drawn = mode not in MODES or "seed" in MODES[mode].params  # else the seed is that of the random sets alone
-    parameters = {name: given[name] for name in ("positions", "scale", "threshold")} | {"seed": seed if drawn else 0}
+    parameters = {name: given.get(name, default) for name, default in _DONE_TO_HEADS.items()} | {"seed": seed if drawn else 0}
     runs = run._references(reference)
 
     def ablate(some: Sequence[Head]) -> Ablation:
@@ -200,7 +201,7 @@ def prepare(
     trials = Trials(run, measure, wanted, ablate, heads)
     if wanted is not None:
         _check_target(trials)
-    return Prepared(trials, plan, one, _python(run, wanted, one, plan, measure.position if position is not None else None))
+    return Prepared(trials, plan, one, _python(run, wanted, one, plan, None if position is None else measure.position))
 
 
 def _plan(heads: Sequence[Head], seed: int, **given: object) -> Plan:
@@ -247,5 +248,7 @@ def _python(run: Run, target: int | None, ablation: Ablation, plan: Plan, positi
             exact = False
         asked.append(repr(name if exact else target))
     how = [part for part in how_code(ablation) if not part.startswith("seed=")]  # the plan's, which is the same where there is one
-    options = {name: position if name == "position" else getattr(plan, name) for name in _DEFAULTS}
-    return f"from attnwidget import study\n\nstudy({', '.join([*asked, *how, *options_code(options, _DEFAULTS)])})"
+    defaults = _PLANNED | {"seed": 0}
+    options = options_code({name: getattr(plan, name) for name in defaults}, defaults)
+    options += [] if position is None else [f"position={position}"]
+    return f"from attnwidget import study\n\nstudy({', '.join([*asked, *how, *options])})"

@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, generation, lens, scores
+from . import arguments, generation, lens, scores, studies
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .question import question
@@ -119,6 +119,11 @@ def _generate(session: Session, args: dict, job: Job) -> object:
     return generation.answer(ablated_run(session, args.get("ablation")), args, job)
 
 
+def _study(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return studies.answer(session, args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -143,6 +148,7 @@ OPS: dict[str, Op] = {
     "kinds": Op(_kinds, SOON),
     "scores": Op(_scores, BACKGROUND),
     "generate": Op(_generate, BACKGROUND),
+    "study": Op(_study, BACKGROUND),
     # After the scores, whose sweep it goes on with.
     "overview": Op(_overview, BACKGROUND),
 }

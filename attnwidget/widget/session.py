@@ -1,4 +1,4 @@
-"""What a widget has computed: the clean run of its prompt, the last few ablated runs of it, and scores of their heads."""
+"""What a widget has computed: the clean run of its prompt, the last few ablated runs of it, scores of their heads, the last study."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from ..analysis.headscores import HeadScores
+from ..analysis.studied import Study
 from ..errors import PromptError
 from ..model import Model
 from ..run import AblatedRun, Run
@@ -42,6 +43,7 @@ class Session:
         self._scores: OrderedDict[Hashable, Finished] = OrderedDict()
         self._sweeps: OrderedDict[Hashable, Sweep] = OrderedDict()
         self._references: OrderedDict[str, Run] = OrderedDict()
+        self._study: Study | None = None
 
     def start(self, prompt: str | list[int], prepend_bos: bool) -> str:
         """Takes a new prompt (a text, or ids as they are; already checked) and gives its key; the forward is made when first needed."""
@@ -112,6 +114,18 @@ class Session:
         conditional = (key for key, sweep in self._sweeps.items() if sweep.run is not self._clean)
         return next(finished, None) or next(conditional, None) or next(iter(self._sweeps))
 
+    @property
+    def study(self) -> Study | None:
+        """The last one of this prompt, as far as it came; None once the weights have changed."""
+        with self._lock:
+            return None if self._clean is None or self._clean.outdated else self._study
+
+    def keep_study(self, run: Run, study: Study) -> None:
+        """Keeps a study until the next, or the prompt or the weights change."""
+        with self._lock:
+            if run.clean is self._clean:
+                self._study = study
+
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
         with self._lock:
@@ -119,7 +133,7 @@ class Session:
             self._forget()
 
     def _forget(self) -> None:
-        self._clean = None
+        self._clean = self._study = None
         for kept in (self._ablated, self._scores, self._sweeps, self._references):
             kept.clear()
 

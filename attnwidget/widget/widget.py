@@ -13,6 +13,7 @@ import traitlets as t
 
 from ..analysis import Outcome, outcome
 from ..analysis.headscores import HeadScores
+from ..analysis.studied import Study
 from ..chat import is_chat
 from ..errors import AttnWidgetError, ModeError, PositionError, PromptError
 from ..loading import load_model
@@ -100,6 +101,11 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
         the end, from where the picture has come; what is there already costs nothing."""
         asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
         return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, **asked}))
+
+    @property
+    def study(self) -> Study | None:
+        """The last ablation study that was asked for of this prompt, as far as it came; None where there is none yet."""
+        return self._session.study
 
     @property
     def _intervention(self) -> dict:
