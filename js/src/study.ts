@@ -39,8 +39,8 @@ export interface Finding {
   applied: ReadonlySignal<boolean>;
   /** It was stopped: what is there is not the whole answer. */
   partial: ReadonlySignal<boolean>;
-  /** The set that is shown becomes what is ablated, in the way and on top of the heads it was found with. One step to undo. */
-  ablate(): void;
+  /** The set that is shown becomes what is ablated, in the way and on top of the heads it was found with; or is put back. One step to undo. */
+  toggle(): void;
 }
 
 export function createFinding(
@@ -119,11 +119,11 @@ export function createFinding(
     changed: computed(() => (applied.value ? [] : differing(({ of }) => of.args.ablation.heads))),
     applied,
     partial: computed(() => search.value.value?.said.verdict === null && !search.pending.value),
-    ablate() {
+    toggle() {
       const answer = search.value.peek();
       if (!answer) return;
-      const { heads: _, mode, ...how } = answer.of.args.ablation;
-      set({ ...how, mode: mode as State["mode"], ablated: withSet(answer) });
+      const { heads: off, mode, ...how } = answer.of.args.ablation;
+      set({ ...how, mode: mode as State["mode"], ablated: applied.peek() ? off : withSet(answer) });
     },
   };
 }

@@ -107,8 +107,8 @@ const HEIGHT = 13;
 const overlap = (a: Box, b: Box) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 /**
- * "+L23H3" beside each point that extends the one before, on the free side of the line. One that would hide the line, another name
- * or what is `taken` is left out.
+ * "+L23H3" beside each point that extends the one before, on the free side of the line. One that would hide the line, the line of zero,
+ * another name or what is `taken` is left out.
  */
 export function placeNames(
   p: CurvePlot,
@@ -116,7 +116,8 @@ export function placeNames(
   width: (text: string) => number,
   taken: readonly Box[] = [],
 ): Name[] {
-  const boxes = [...taken];
+  const zero = yOf(p, 0);
+  const boxes = [...taken, { left: p.left, right: p.left + p.width, top: zero - 1, bottom: zero + 1 }];
   const line = sampled(p, points);
   const out: Name[] = [];
   points.forEach((point, i) => {

@@ -183,18 +183,11 @@ function lines(said: Study, { set, size }: CurvePoint): string[] {
   const { target, random } = said;
   const of = random.find((one) => one.size === size);
   const write = target ? signed : compact;
-  return [
-    size === 0 ? "no head of a set" : nameSome(set.heads, 12),
-    [
-      target && `margin ${signed(set.margin)}`,
-      `KL ${compact(set.kl)}`,
-      target && `${bare(target.token)} ${percent(set.target_probability)}`,
-      `first ${bare(set.first.token)} ${percent(set.first.probability)}`,
-    ]
-      .filter(Boolean)
-      .join(" · "),
-    of ? `${count(of.sets, "random set")}: median ${write(of.median)}, ${write(of.low)} to ${write(of.high)}` : "",
-  ];
+  const did = target
+    ? `margin ${signed(set.margin)}, ${bare(target.token)} ${percent(set.target_probability)}, KL ${compact(set.kl)}`
+    : `KL ${compact(set.kl)}, ${bare(set.first.token)} ${percent(set.first.probability)}`;
+  const drawn = of && `random sets: ${write(of.median)}, ${write(of.low)} to ${write(of.high)}`;
+  return [nameSome(set.heads) || "no head", did, drawn ?? ""];
 }
 
 function caption(said: Study, series: Series): string {

@@ -18,6 +18,7 @@ export function StudyFound({ store, said }: { store: Store; said: Study }) {
     copied.value = (await copyText(said.python)) ? "Copied." : "The browser refused to copy.";
   };
   const running = finding.search.pending.value;
+  const applied = finding.applied.value;
   const chosen = set !== null && set.heads.length > 0 && set.heads.every(store.isSelected);
   return (
     <section class="aw-study-found" aria-label="The set">
@@ -62,9 +63,10 @@ export function StudyFound({ store, said }: { store: Store; said: Study }) {
           <button
             type="button"
             class="aw-btn"
-            disabled={running || finding.applied.value}
-            title={finding.applied.value ? "It is ablated now." : "Ablates these heads, on top of what was off before"}
-            onClick={finding.ablate}
+            aria-pressed={applied}
+            disabled={running}
+            title={applied ? "Puts these heads back" : "Ablates these heads, on top of what was off before"}
+            onClick={finding.toggle}
           >
             Ablate this set
           </button>

@@ -27,7 +27,6 @@ export function StudySettings({ store }: { store: Store }) {
     finding.settings.target.value = token;
   };
   const thing = facts.value.answer === "class" ? "class" : "token";
-  const why = already.value ? `${visible(target ?? "")} is the answer already. Choose another ${thing}.` : undefined;
   const off = state.ablated.value;
   return (
     <>
@@ -35,7 +34,7 @@ export function StudySettings({ store }: { store: Store }) {
         <button
           type="button"
           class={running ? "aw-btn aw-gen-go" : "aw-btn aw-primary aw-gen-go"}
-          title={running ? "Esc" : why}
+          title={running ? "Esc" : undefined}
           disabled={!running && (starting || target === null || already.value)}
           onClick={() => (running ? search.cancel() : finding.run())}
         >
@@ -70,9 +69,9 @@ export function StudySettings({ store }: { store: Store }) {
           </button>
         </fieldset>
       </div>
-      {(trouble.value ?? why) && (
-        <div class={trouble.value ? "aw-bad" : "aw-s aw-t2"} role={trouble.value ? "alert" : undefined}>
-          {trouble.value ?? why}
+      {trouble.value && (
+        <div class="aw-bad" role="alert">
+          {trouble.value}
         </div>
       )}
       <div class="aw-row aw-study-how aw-s aw-t2">

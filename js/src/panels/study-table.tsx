@@ -16,7 +16,7 @@ export function StudyTable({ store, said, height }: { store: Store; said: Study;
     return (
       <tr key={size}>
         <th scope="row">{size}</th>
-        <td class="aw-study-heads">
+        <td>
           {set.heads.map((head) => (
             <HeadChip key={headName(head)} store={store} head={head} />
           ))}
@@ -44,7 +44,7 @@ export function StudyTable({ store, said, height }: { store: Store; said: Study;
   ];
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
-    <section class="aw-table-box" tabIndex={0} aria-label="Sets by size, as table" style={{ maxHeight: `${height}px` }}>
+    <section class="aw-table-box" tabIndex={0} aria-label="Sets by size, as table" style={{ height: `${height}px` }}>
       <table class="aw-tab">
         <thead>
           <tr>

@@ -1,6 +1,6 @@
 // Tab "Which set does it": a set of heads that, ablated together, makes a token the answer, and what is shown of it and what is not.
 
-import { count } from "../labels";
+import { bare, count } from "../labels";
 import type { Store } from "../store";
 import { effort, noStudy, spoken, staleWords } from "../studywords";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
@@ -34,6 +34,9 @@ export function StudyPanel({ store }: { store: Store }) {
       {error && <ErrorMessage error={error} onRetry={finding.run} />}
       <div class="aw-row aw-study-line aw-s">
         <Status store={store} />
+        {finding.already.value && (
+          <span class="aw-t2">{bare(finding.target.value!)} is the answer now, so there is nothing to run for it.</span>
+        )}
       </div>
       {answer && said ? (
         <div class={old || finding.changed.value.length > 0 ? "aw-stale" : ""} aria-busy={pending}>
@@ -97,7 +100,7 @@ function Status({ store }: { store: Store }) {
       </>
     );
   }
-  if (applied.value) return <b>This set is ablated now. Undo takes it back.</b>;
+  if (applied.value) return <b>This set is ablated now.</b>;
   return (
     <>
       {stopped && <b>{stopped}</b>}
