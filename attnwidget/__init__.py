@@ -4,6 +4,8 @@ import logging
 
 from .ablation import MODES, Ablation
 from .analysis import (
+    Circuit,
+    Counterfactual,
     Generation,
     HeadKinds,
     HeadScores,
@@ -12,7 +14,9 @@ from .analysis import (
     LogitLens,
     Study,
     causal_gain,
+    counterfactual,
     detect_heads,
+    discover_circuit,
     generate,
     head_statistics,
     layer_impact,
@@ -35,6 +39,8 @@ __all__ = [
     "AttentionView",
     "AttentionWidget",
     "AttnWidgetError",
+    "Circuit",
+    "Counterfactual",
     "Generation",
     "Head",
     "HeadError",
@@ -54,7 +60,9 @@ __all__ = [
     "Study",
     "TokenError",
     "causal_gain",
+    "counterfactual",
     "detect_heads",
+    "discover_circuit",
     "generate",
     "head_statistics",
     "layer_impact",

@@ -2,6 +2,8 @@
 
 from .agreement import Agreement
 from .causal import causal_gain
+from .circuit import Circuit
+from .discovery import discover_circuit
 from .gain import CausalGain
 from .generate import generate
 from .generation import Generation
@@ -14,6 +16,7 @@ from .measure import METRICS
 from .outcome import Outcome, outcome
 from .overview import Overview, overview
 from .score import METHODS, score, score_each
+from .secondprompt import Counterfactual, counterfactual
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
 from .studied import Study
 from .studying import study
@@ -26,6 +29,8 @@ __all__ = [
     "STATISTICS",
     "Agreement",
     "CausalGain",
+    "Circuit",
+    "Counterfactual",
     "Generation",
     "HeadKinds",
     "HeadScores",
@@ -39,7 +44,9 @@ __all__ = [
     "Study",
     "WholePrompt",
     "causal_gain",
+    "counterfactual",
     "detect_heads",
+    "discover_circuit",
     "generate",
     "head_statistic",
     "head_statistics",

@@ -16,11 +16,17 @@ SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Numbers of edges at which it is measured besides, up to as many as were asked for."""
 
 
+Attempt = Callable[[Callable[[], np.ndarray]], "np.ndarray | None"]
+"""Calls a step and gives what it returned, or None where something more urgent came in between: the step is then done again."""
+PORTION, EDGES = 8, 64
+"""Circuits, and single edges, of a step that may have to be done again."""
+
+
 class Faithfulness:
     """f(C) = (m(C) - m(∅)) / (m(M) - m(∅)) of circuits of one pair. What was measured once is not measured again."""
 
-    def __init__(self, pair: Pair):
-        self.pair = pair
+    def __init__(self, pair: Pair, attempt: Attempt | None = None):
+        self.pair, self._attempt = pair, attempt
         self._known: dict[bytes, float] = {}
 
     def __call__(self, masks: Sequence[np.ndarray], progress: Progress | None = None) -> np.ndarray:
@@ -35,9 +41,27 @@ class Faithfulness:
             self._known[key] = 0.0
             del new[key]
         if new:
-            effects = circuit_effects(self.pair, list(new.values()), progress=progress, total=len(new))
+            measure = lambda some, progress: circuit_effects(self.pair, some, progress=progress, total=len(some))  # noqa: E731
+            effects = in_steps(measure, list(new.values()), PORTION, self._attempt, progress)
             self._known |= dict(zip(new, faithfulness(self.pair, effects).tolist(), strict=True))
         return np.array([self._known[key] for key in keys])
+
+
+def in_steps(
+    measure: Callable[[list, Progress | None], np.ndarray], items: Sequence, size: int, attempt: Attempt | None, progress: Progress | None
+) -> np.ndarray:
+    """What `measure` gives of all items: at once, or where there is an `attempt` in steps of `size`, each until it comes to its end."""
+    if attempt is None:
+        return measure(list(items), progress)
+    found: list[np.ndarray] = []
+    for start in range(0, len(items), size):
+        some, values = list(items[start : start + size]), None
+        while values is None:
+            values = attempt(lambda some=some: measure(some, None))
+        found.append(values)
+        if progress is not None:
+            progress(min(start + size, len(items)), len(items), "")
+    return np.concatenate(found) if found else np.zeros(0)
 
 
 def ranked(scores: np.ndarray, least: float = 0.0) -> np.ndarray:

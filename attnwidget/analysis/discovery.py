@@ -13,7 +13,7 @@ from ..heads import Head
 from ..run import Run
 from .circuit import Circuit, CircuitEdge, CircuitNode, Role
 from .circuitchecks import completeness, minimality
-from .circuitcurve import Faithfulness, cpr_and_cmd, curve, ranked, rounding_of, sizes_of, top
+from .circuitcurve import EDGES, Attempt, Faithfulness, cpr_and_cmd, curve, in_steps, ranked, rounding_of, sizes_of, top
 from .circuitroles import KINDS, roles_of
 from .discoverynotes import note, python, value_of
 from .discoveryquestion import LIMIT, METHODS, CircuitQuestion, ask
@@ -78,8 +78,19 @@ def discover_circuit(
     about = {"metric": metric, "target": target, "against": against, "position": position}
     how = {"steps": steps, "edges": edges, "random": random, "seed": seed, "checks": checks, "sizes": sizes, "limit": limit}
     asked = ask(run, counterfactual, method, about, how)
+    return search(asked, kinds, progress, partial)
+
+
+def search(
+    asked: CircuitQuestion,
+    kinds: HeadKinds | None = None,
+    progress: Progress | None = None,
+    partial: Callable[[Circuit], None] | None = None,
+    attempt: Attempt | None = None,
+) -> Circuit:
+    """The answer to a checked question. With `attempt`, measurements go in steps that may be given up and done again."""
     show = partial or (lambda circuit: None)
-    for circuit in _Search(asked, kinds, progress or (lambda done, total, text: None)).stages():
+    for circuit in _Search(asked, kinds, progress or (lambda done, total, text: None), attempt).stages():
         show(circuit)
     return circuit
 
@@ -91,6 +102,7 @@ class _Search:
     asked: CircuitQuestion
     kinds: HeadKinds | None
     progress: Progress
+    attempt: Attempt | None
 
     def stages(self) -> Iterator[Circuit]:
         """The circuit after each stage, the last one whole."""
@@ -105,11 +117,10 @@ class _Search:
         if pair is None:
             return
         # What "exact" ranked by is measured already.
-        measured = scores[kept] if asked.method == "exact" else edge_effects(pair, kept, progress=self._said("Patching every kept edge"))
-        effects = dict(zip(kept, measured.tolist(), strict=True))
+        effects = dict(zip(kept, (scores[kept] if asked.method == "exact" else self._effects(kept)).tolist(), strict=True))
         circuit = self._with_edges(circuit, kept, effects)
         yield circuit
-        measure = Faithfulness(pair)
+        measure = Faithfulness(pair, self.attempt)
         (faithful,) = measure([mask], self._said("Running the circuit"))
         circuit = replace(circuit, faithfulness=float(faithful))
         yield circuit
@@ -212,6 +223,20 @@ class _Search:
         for some in completeness(measure, mask, parts, classes, self.asked.seed, self.progress):
             circuit = replace(circuit, completeness=tuple(_numbered(one, places) for one in some))
             yield circuit
+
+    def _effects(self, kept: Sequence[int]) -> np.ndarray:
+        pair = self.asked.pair
+        order = np.argsort(kept)  # those of one step start at about the same layer
+        found = in_steps(
+            lambda some, progress: edge_effects(pair, some, progress=progress),
+            [kept[i] for i in order],
+            EDGES,
+            self.attempt,
+            self._said("Patching every kept edge"),
+        )
+        effects = np.zeros(len(kept))
+        effects[order] = found
+        return effects
 
     def _said(self, text: str) -> Progress:
         return lambda done, total, _text: self.progress(done, total, text)

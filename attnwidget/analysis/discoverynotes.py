@@ -7,6 +7,7 @@ from ..model import Model
 from ..run import Run
 from .discoveryquestion import CircuitQuestion
 from .measure import Measure
+from .recipe import run_code
 
 
 def value_of(measure: Measure, run: Run) -> float:
@@ -57,11 +58,7 @@ def python(asked: CircuitQuestion) -> str:
         given += [f"random={asked.random}", f"seed={asked.seed}"] + ([] if asked.checks else ["checks=False"])
         given += [] if asked.sizes is None else [f"sizes={list(asked.sizes)}"]
         given += [f"limit={asked.limit}"] if asked.method == "exact" else []
-    prompt, bos = _prompt(run, run), run.prepend_bos
-    if not prompt.startswith("[") and bos is not None and bos != run.model.vocabulary.prepends_bos:
-        prompt += f", prepend_bos={bos}"
-    made = f"run = model.run({prompt})"
-    return f"from attnwidget import discover_circuit\n{made}\ncircuit = discover_circuit(run, {', '.join(given)})"
+    return f"from attnwidget import discover_circuit\nrun = {run_code(run)}\ncircuit = discover_circuit(run, {', '.join(given)})"
 
 
 def _prompt(run: Run, other: Run) -> str:
