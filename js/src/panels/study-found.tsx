@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { copyText } from "../clipboard";
-import { bare, headName, percent, signed } from "../labels";
+import { bare, headName, percent } from "../labels";
 import type { Study } from "../source/ops";
 import type { Store } from "../store";
 import { setOf } from "../study";
@@ -41,12 +41,6 @@ export function StudyFound({ store, said }: { store: Store; said: Study }) {
           </div>
           <p>{numbers(said, set)}</p>
         </>
-      )}
-      {said.found && said.restored.length > 0 && (
-        <p>
-          Margin with one head put back:{" "}
-          {said.restored.map(({ head, margin }) => `${headName(head)} ${signed(margin)}`).join(", ")}.
-        </p>
       )}
       {said.certificate.length > 0 && (
         <ul class="aw-certificate" aria-label="What is proved">
