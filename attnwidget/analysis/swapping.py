@@ -97,11 +97,16 @@ def _occurrences(run: Run, forms: Sequence[dict[str, tuple[int, ...]]]) -> list[
 
 def _whole(run: Run, start: int, stop: int) -> bool:
     """Whether no word goes on beyond these tokens: " John" in " Johnson" is not John."""
-    if run.model.vocabulary.tokenizer is None:
-        return True
-    before, after = run.tokens[start - 1] if start else "", run.tokens[stop] if stop < len(run.ids) else ""
-    goes_on = after[:1].isalnum() or after.startswith("##")
-    return not goes_on and not (run.tokens[start][:1].isalnum() and before[-1:].isalnum())
+    return not any(_joined(run, at) for at in (start, stop) if 0 < at < len(run.ids))
+
+
+def _joined(run: Run, at: int) -> bool:
+    """Whether a word goes on from the token before to this one. Read together: tokenizers mark where words begin, go on, or neither."""
+    words = run.model.vocabulary
+    if words.tokenizer is None:
+        return False
+    before, both = words.joined([run.ids[at - 1]]).strip(), words.joined(run.ids[at - 1 : at + 1]).strip()
+    return both.startswith(before) and before[-1:].isalnum() and both[len(before) :][:1].isalnum()
 
 
 def _unequal(model: Model, old: Sequence[int], new: Sequence[int] | None, name: str) -> str:

@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, generation, lens, scores, studies
+from . import arguments, circuits, generation, lens, scores, studies
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .question import question
@@ -124,6 +124,16 @@ def _study(session: Session, args: dict, job: Job) -> object:
     return studies.answer(session, args, job)
 
 
+def _counterfactual(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return circuits.second(session, args, job)
+
+
+def _circuit(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return circuits.answer(session, args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -146,9 +156,11 @@ OPS: dict[str, Op] = {
     "lens": Op(_lens, SOON),
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
+    "counterfactual": Op(_counterfactual, SOON),
     "scores": Op(_scores, BACKGROUND),
     "generate": Op(_generate, BACKGROUND),
     "study": Op(_study, BACKGROUND),
+    "circuit": Op(_circuit, BACKGROUND),
     # After the scores, whose sweep it goes on with.
     "overview": Op(_overview, BACKGROUND),
 }

@@ -1,4 +1,5 @@
-"""What a widget has computed: the clean run of its prompt, the last few ablated runs of it, scores of their heads, the last study."""
+"""What a widget has computed: the clean run of its prompt, the last few ablated runs of it, scores of their heads, the last
+study and circuit."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
+from ..analysis.circuit import Circuit
 from ..analysis.headscores import HeadScores
 from ..analysis.studied import Study
 from ..errors import PromptError
@@ -44,6 +46,7 @@ class Session:
         self._sweeps: OrderedDict[Hashable, Sweep] = OrderedDict()
         self._references: OrderedDict[str, Run] = OrderedDict()
         self._study: Study | None = None
+        self._circuit: Circuit | None = None
 
     def start(self, prompt: str | list[int], prepend_bos: bool) -> str:
         """Takes a new prompt (a text, or ids as they are; already checked) and gives its key; the forward is made when first needed."""
@@ -126,6 +129,18 @@ class Session:
             if run.clean is self._clean:
                 self._study = study
 
+    @property
+    def circuit(self) -> Circuit | None:
+        """The last circuit of this prompt, as far as it came; None where there is none, or the weights have changed since."""
+        with self._lock:
+            return None if self._clean is None or self._clean.outdated else self._circuit
+
+    def keep_circuit(self, run: Run, circuit: Circuit) -> None:
+        """Keeps a circuit until the next, or the prompt or the weights change."""
+        with self._lock:
+            if run is self._clean:
+                self._circuit = circuit
+
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
         with self._lock:
@@ -133,7 +148,7 @@ class Session:
             self._forget()
 
     def _forget(self) -> None:
-        self._clean = self._study = None
+        self._clean = self._study = self._circuit = None
         for kept in (self._ablated, self._scores, self._sweeps, self._references):
             kept.clear()
 

@@ -12,6 +12,7 @@ import anywidget
 import traitlets as t
 
 from ..analysis import Outcome, outcome
+from ..analysis.circuit import Circuit
 from ..analysis.headscores import HeadScores
 from ..analysis.studied import Study
 from ..chat import is_chat
@@ -106,6 +107,11 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
     def study(self) -> Study | None:
         """The last ablation study that was asked for of this prompt, as far as it came; None where there is none yet."""
         return self._session.study
+
+    @property
+    def circuit(self) -> Circuit | None:
+        """The last circuit that was asked for of this prompt, as far as it came; None where there is none yet."""
+        return self._session.circuit
 
     @property
     def _intervention(self) -> dict:

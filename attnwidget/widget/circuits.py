@@ -1,0 +1,125 @@
+"""The requests `counterfactual` and `circuit`: a second prompt, and the edges between components that carry the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+
+from ..analysis.circuit import Circuit
+from ..analysis.discovery import search
+from ..analysis.discoveryquestion import LIMIT, ask
+from ..analysis.secondprompt import Counterfactual, counterfactual
+from ..errors import AttnWidgetError
+from ..model import Model
+from . import arguments
+from .jobs import Job, Overtaken
+from .kinds import detected
+from .session import Session
+
+MOST = {"edges": 2000, "random": 50, "steps": 50}  # of one request; a cell has no such limits
+_YIELDS = 3  # times in a row that a step is given up for a gesture; holding a key down must not stop a search for ever
+_FIELDS = (
+    "method", "label", "formula", "exact", "metric", "target", "against", "position", "nodes", "edges", "total", "pruned", "clean",
+    "counterfactual", "faithfulness", "curve", "cpr", "cmd", "completeness", "minimality", "note", "python",
+)  # fmt: skip
+_PAIR = ("ids", "tokens", "text", "changed", "first", "target", "against", "logit_diff", "note")
+
+
+def second(session: Session, args: dict, job: Job) -> dict:
+    """`Counterfactual` in js/src/source/ops.ts."""
+    how, about = arguments.text(args, "how"), {name: arguments.text(args, name) for name in ("target", "against")}
+    if how == "text":
+        way: dict = {"text": arguments.text(args, "text")}
+    elif how == "swap":
+        words = args.get("swap")
+        if not isinstance(words, list) or len(words) != 2 or not all(isinstance(word, str) for word in words):
+            raise AttnWidgetError("swap must be a list of two words.")
+        way = {"swap": [_word(session.model, word) for word in words], "which": arguments.text(args, "which")}
+    elif how == "shuffle":
+        way = {"shuffle": True, "seed": arguments.integer(args.get("seed", 0))}
+    else:
+        raise AttnWidgetError(f"how must be 'text', 'swap' or 'shuffle', not {how!r}.")
+    found: Counterfactual = counterfactual(session.clean, **way, **about, position=arguments.position(args))
+    return {name: getattr(found, name) for name in _PAIR}
+
+
+def answer(session: Session, args: dict, job: Job) -> dict:
+    """`Circuit` in js/src/source/ops.ts. The session keeps it as far as it came, also where it is cancelled."""
+    run, method = session.clean, arguments.text(args, "method")
+    ids = args.get("counterfactual")
+    if not isinstance(ids, list):
+        raise AttnWidgetError("counterfactual must be a list of token ids, or an empty list.")
+    about = {
+        "metric": arguments.text(args, "metric"),
+        "target": _token(session.model, arguments.text(args, "target")),
+        "against": _token(session.model, arguments.text(args, "against")),
+        "position": arguments.position(args),
+    }
+    how = {name: arguments.integer(args.get(name, default)) for name, default in _DEFAULTS.items()}
+    for name, most in MOST.items():
+        if how[name] > most:
+            raise AttnWidgetError(
+                f"{name} must be {most:,} or fewer here, not {how[name]:,}: discover_circuit(w.run.clean, ..., {name}={how[name]}) in a "
+                "cell takes any."
+            )
+    how |= {"checks": arguments.switch({"checks": True, **args}, "checks"), "sizes": None, "limit": LIMIT}
+    asked = ask(run, [arguments.integer(i) for i in ids] or None, method, about, how)
+    told = _Telling(job, lambda circuit: session.keep_circuit(run, circuit))
+    kinds = None
+    if asked.pair is not None and session.model.selftest.reads_patterns:
+        try:
+            kinds = detected(session.model, told.progress)
+        except AttnWidgetError:
+            kinds = None  # asked again by the search, which goes on without
+    return packed(search(asked, kinds, told.progress, told.partial, told.attempt))
+
+
+_DEFAULTS = {"steps": 5, "edges": 100, "random": 10, "seed": 0}
+
+
+def packed(circuit: Circuit) -> dict:
+    """What travels of a circuit: not the scores of all edges, of which there are tens of thousands."""
+    return {name: getattr(circuit, name) for name in _FIELDS}
+
+
+def _token(model: Model, text: str) -> str | int:
+    """A token as the page names it: its text, or "#id"."""
+    return model.token_id(int(text[1:])) if re.fullmatch(r"#\d+", text) else text
+
+
+def _word(model: Model, text: str) -> str | int:
+    """A word, or "#id" as tokens are shown where there is no tokenizer."""
+    return int(text.strip()[1:]) if model.vocabulary.tokenizer is None and re.fullmatch(r"\s*#\d+\s*", text) else text
+
+
+class _Telling:
+    """A search in a job: what it says on the way, and how it gives way to a gesture."""
+
+    def __init__(self, job: Job, keep: Callable[[Circuit], None]):
+        self._job, self._keep = job, keep
+        self._new: Circuit | None = None
+        self._said = (0, 1, "")
+        self._given_up = 0
+
+    def partial(self, circuit: Circuit) -> None:
+        self._new = circuit
+        self._keep(circuit)
+
+    def progress(self, done: int, total: int, text: str) -> None:
+        new, self._new, self._said = self._new, None, (done, total, text)
+        self._job.chunk(done, total, text, None if new is None else packed(new))
+
+    def attempt(self, step: Callable[[], np.ndarray]) -> np.ndarray | None:
+        """What `step` returns, or None where a gesture came and was answered first."""
+        try:
+            with self._job.redoable() if self._given_up < _YIELDS else nullcontext():
+                found = step()
+        except Overtaken:
+            self._given_up += 1
+            self._job.chunk(*self._said)
+            return None
+        self._given_up = 0
+        return found
