@@ -179,7 +179,7 @@ export function circuitAt(
   const curve = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].map((share, i) => ({
     edges: Math.round(share * total),
     kept: Math.round(share * total * (0.7 + 0.03 * i)),
-    faithfulness: [0.21, 0.66, 0.93, 0.88, 1.04, 1.12, 1.06, 1.02, 1.01, 1][i]!,
+    faithfulness: [0.52, 0.81, 0.97, 0.92, 1.04, 1.12, 1.06, 1.02, 1.01, 1][i]!,
     random:
       args.random === 0
         ? null
@@ -190,6 +190,14 @@ export function circuitAt(
             high: [0.01, 0.02, 0.03, 0.06, 0.05, 0.09, 0.18, 0.42, 0.88, 1][i]!,
           },
   }));
+  const sized = Math.max(total * 0.001, Math.min(total, args.edges));
+  const next = Math.max(
+    1,
+    curve.findIndex((one) => one.edges >= sized),
+  );
+  const [one, two] = [curve[next - 1]!, curve[next]!];
+  const between = Math.log(sized / one.edges) / Math.log(two.edges / one.edges);
+  const faithfulness = one.faithfulness + between * (two.faithfulness - one.faithfulness);
   const checked = stage >= 4 && args.checks && !flow;
   return {
     stages: flow ? 1 : 5,
@@ -210,10 +218,10 @@ export function circuitAt(
       nodes,
       edges,
       total,
-      pruned: Math.max(0, Math.min(34, args.edges - edges.length)),
+      pruned: Math.max(0, args.edges - edges.length),
       clean: 3.06,
       counterfactual: -2.71,
-      faithfulness: flow || stage < 2 ? null : 0.87,
+      faithfulness: flow || stage < 2 ? null : faithfulness,
       curve: flow || stage < 3 ? [] : curve,
       cpr: flow || stage < 3 ? null : 1.02,
       cmd: flow || stage < 3 ? null : 0.04,

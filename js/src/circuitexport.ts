@@ -1,7 +1,7 @@
 // A circuit as files: a vector picture, the answer as it came, and a graph that networkx reads.
 
 import { contrast, footnote, shortName } from "./circuitwords";
-import { type Curve, DASH, opacity, readersOf } from "./draw/circuit-edges";
+import { type Curve, dash, opacity, readersOf } from "./draw/circuit-edges";
 import type { Picture } from "./draw/circuit-layout";
 import { compact } from "./labels";
 import type { Circuit } from "./source/ops";
@@ -27,11 +27,11 @@ export function asSvg(circuit: Circuit, picture: Picture, curves: readonly Curve
   const guides = picture.columns.map(({ x }) => `<path d="M${r(x)} 0V${r(height - 20)}"/>`);
   const edges = [...curves].reverse().map((curve) => {
     const [a, b, c, d, e, f, g, h] = curve.points.map(r);
-    const dash = curve.negative ? ` stroke-dasharray="${DASH.join(" ")}"` : "";
+    const dashes = curve.negative ? ` stroke-dasharray="${dash(curve.width).map(r).join(" ")}"` : "";
     const colour = curve.negative ? INK.hurt : INK.helped;
     const { label, effect, score } = circuit.edges[curve.edge]!;
     const said = effect === null ? `score ${compact(score)}, estimated` : `effect ${compact(effect)}`;
-    return `<path d="M${a} ${b}C${c} ${d} ${e} ${f} ${g} ${h}" stroke="${colour}" stroke-width="${r(curve.width)}" stroke-opacity="${opacity(curve.approximate)}"${dash}><title>${quoted(`${label}: ${said}`)}</title></path>`;
+    return `<path d="M${a} ${b}C${c} ${d} ${e} ${f} ${g} ${h}" stroke="${colour}" stroke-width="${r(curve.width)}" stroke-opacity="${r(opacity(curve, curves.length))}"${dashes}><title>${quoted(`${label}: ${said}`)}</title></path>`;
   });
   const nodes = picture.spots.flatMap((spot, i) => {
     if (!spot) return [];
@@ -47,7 +47,7 @@ export function asSvg(circuit: Circuit, picture: Picture, curves: readonly Curve
       const fit = Math.min(10, (1.7 * (w - 4)) / under.length);
       return [box, text(x, y - 3, node.name, fill), text(x, y + 11, under, `${fill} font-size="${r(fit)}"`)];
     }
-    if (look === "mark" || h < 11) return [box];
+    if (node.kind !== "embed" && (look === "mark" || h < 11)) return [box];
     return [box, text(x, y + 4, look === "name" ? node.name : shortName(node), at)];
   });
   const ticks = picture.ticks.map(({ x, text: what }) =>

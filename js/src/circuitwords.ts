@@ -116,9 +116,8 @@ export function edgesOf(circuit: Circuit, index: number, shown: readonly number[
 }
 
 /** What there is room for inside a node. */
-export function shortName({ kind, head, name, layer }: CircuitNode): string {
-  if (kind === "head") return String(head);
-  return kind === "mlp" ? "M" : kind === "embed" && layer < 0 ? "emb" : name;
+export function shortName({ kind, head, name }: CircuitNode): string {
+  return { head: String(head), mlp: "M", embed: "emb", logits: name }[kind];
 }
 
 export function pairWords(pair: Counterfactual): string {

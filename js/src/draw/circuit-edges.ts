@@ -54,12 +54,20 @@ export interface Curve {
 
 const SAMPLES = 20;
 const WIDEST = 7;
+/** Where the names of the layers are. */
+const BELOW = 22;
 /** Curves are led around nodes up to so many. */
-const LED = 700;
+const LED = 250;
 const PORT = { q: -1, k: 0, v: 1, mlp: 0, logits: 0 };
 
 export function portY(spot: Spot, input: CircuitEdge["input"]): number {
   return spot.y + PORT[input] * Math.min(6, spot.h / 3);
+}
+/** The answer is read by many: they arrive one above another, as they come. */
+function arrival(from: Spot, to: Spot, input: CircuitEdge["input"], height: number): number {
+  return input === "logits"
+    ? to.y + (to.h - 8) * Math.max(-0.5, Math.min(0.5, (from.y - to.y) / height))
+    : portY(to, input);
 }
 
 export function strokeWidth(value: number, most: number, approximate: boolean): number {
@@ -76,7 +84,7 @@ export function curvesOf(circuit: Circuit, shown: readonly number[], picture: Pi
     const it = circuit.edges[edge]!;
     const [a, b] = [picture.spots[it.source], picture.spots[to]];
     if (!a || !b) return [];
-    const y1 = portY(b, it.input);
+    const y1 = arrival(a, b, it.input, picture.height);
     const bow = bowOf(picture, a, b, y1, led);
     const points = cubic(a, b, y1, bow);
     return [
@@ -118,7 +126,8 @@ function bowOf(picture: Picture, a: Spot, b: Spot, y1: number, led: boolean): nu
   const level = Math.abs(a.y - y1) < 8;
   // Upward in the upper half, and downward in the lower.
   const away = (a.y + y1) / 2 < picture.height / 2 ? -1 : 1;
-  if (!led) return level ? away * Math.min(36, 6 + 3 * span) : 0;
+  const room = away < 0 ? Math.min(a.y, y1) - 4 : picture.height - BELOW - Math.max(a.y, y1);
+  if (!led) return level ? away * Math.max(0, Math.min(36, 6 + 3 * span, room / 0.75)) : 0;
   const between = picture.columns
     .slice(a.column + 1, b.column)
     .flatMap(({ nodes }) => nodes.map((i) => picture.spots[i]!));
@@ -131,7 +140,7 @@ function bowOf(picture: Picture, a: Spot, b: Spot, y1: number, led: boolean): nu
       if (passes(path, x, y, w / 2 + 1, h / 2 + 1)) hit++;
     }
     for (let i = 1; i < path.length; i += 2) {
-      if (path[i]! < 2 || path[i]! > picture.height - 2) hit += 10;
+      if (path[i]! < 2 || path[i]! > picture.height - BELOW) hit += 10;
     }
     if (hit < fewest) [best, fewest] = [bow, hit];
     if (fewest === 0) break;
@@ -172,7 +181,8 @@ export interface EdgeInk {
   helped: string;
   hurt: string;
 }
-export const DASH = [5, 3];
+/** Longer where the line is wider, or it would look like dots. */
+export const dash = (width: number): [number, number] => [2 + 1.6 * width, 2 + 0.8 * width];
 
 /** The largest last, so that they lie on top. `loud`: as the only ones that matter now. */
 export function paintCurves(
@@ -182,11 +192,11 @@ export function paintCurves(
   loud: boolean,
 ): void {
   for (let i = curves.length - 1; i >= 0; i--) {
-    const { points, width, negative, approximate } = curves[i]!;
-    ctx.globalAlpha = opacity(approximate, loud);
+    const { points, width, negative } = curves[i]!;
+    ctx.globalAlpha = loud ? 1 : opacity(curves[i]!, curves.length);
     ctx.strokeStyle = negative ? ink.hurt : ink.helped;
     ctx.lineWidth = loud ? width + 0.5 : width;
-    ctx.setLineDash(negative ? DASH : []);
+    ctx.setLineDash(negative ? dash(width) : []);
     ctx.beginPath();
     ctx.moveTo(points[0], points[1]);
     ctx.bezierCurveTo(points[2], points[3], points[4], points[5], points[6], points[7]);
@@ -196,4 +206,8 @@ export function paintCurves(
   ctx.globalAlpha = 1;
 }
 
-export const opacity = (approximate: boolean, loud = false): number => (approximate ? 0.4 : 0.8) + (loud ? 0.2 : 0);
+/** Among many the small ones step back. */
+export function opacity({ approximate, width }: Curve, many: number): number {
+  const crowd = Math.max(0, Math.min(1, (many - 100) / 400));
+  return (1 - crowd * 0.85 * (1 - width / WIDEST)) * (approximate ? 0.45 : 0.8);
+}

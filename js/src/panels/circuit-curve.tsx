@@ -7,7 +7,7 @@ import type { Circuit } from "../source/ops";
 
 const HEIGHT = 210;
 const LEFT = 34;
-const RIGHT = 10;
+const RIGHT = 16;
 const TOP = 8;
 const BOTTOM = 34;
 /** A band may leave the plot, and says so; the curve may not. */
@@ -102,7 +102,7 @@ export function CircuitCurve({ circuit, width }: { circuit: Circuit; width: numb
 }
 
 /** Sizes that have room for their number, the ends first. */
-export function xTicks(sizes: readonly number[], x: (size: number) => number, room = 30): number[] {
+export function xTicks(sizes: readonly number[], x: (size: number) => number, room = 36): number[] {
   const out: number[] = [];
   for (const size of [sizes[0]!, sizes.at(-1)!, ...sizes.slice(1, -1)]) {
     if (out.every((other) => Math.abs(x(other) - x(size)) >= room)) out.push(size);

@@ -109,7 +109,7 @@ function Label({ circuit, index, picture }: { circuit: Circuit; index: number; p
       </>
     );
   }
-  if (picture.look === "mark" || picture.spots[index]!.h < 11) return null;
+  if (node.kind !== "embed" && (picture.look === "mark" || picture.spots[index]!.h < 11)) return null;
   return <>{picture.look === "name" ? node.name : shortName(node)}</>;
 }
 
