@@ -91,7 +91,7 @@ def inhibition_roles(pair: Pair, edges: Sequence[int], movers: Sequence[Head], a
         source, destination = graph.nodes[graph.source[edge]], graph.destinations[graph.destination[edge]]
         head, mover = Head(source.layer, source.head), destination.readers[0]
         delta = _written(other, head) - _written(clean, head)
-        after = _attention(pair.clean, clean.parts, mover, delta, position)[places].sum().item()
+        after = patched_attention(pair.clean, clean.parts, mover, delta, position)[places].sum().item()
         before = pair.clean.pattern(mover)[position].double().cpu()[places].sum().item()
         if after - before >= RAISES and (head not in found or after - before > found[head][0]):
             name = token(pair.clean.model.vocabulary.text(against))
@@ -110,7 +110,7 @@ def _written(seen: Trace, head: Head) -> Tensor:
     return seen.parts.heads(head.layer, seen.z[head.layer])[0, :, head.head]
 
 
-def _attention(run: Run, parts: Components, mover: Head, delta: Tensor, position: int) -> Tensor:
+def patched_attention(run: Run, parts: Components, mover: Head, delta: Tensor, position: int) -> Tensor:
     """[key] in float64: where `mover` looks from `position` when its queries read the clean stream and `delta` [position, d_model]."""
     stream = run._resid[mover.layer]
     with torch.no_grad(), parts.passing():
