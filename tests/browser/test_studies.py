@@ -73,6 +73,8 @@ def test_a_set_is_found_with_its_certificate_and_becomes_what_is_ablated(noteboo
         for width in (1400, 640):
             book.resize_widget(width)
             assert view.evaluate("e => e.scrollWidth - e.clientWidth") <= 1, "the widget scrolls sideways"
+            chosen, bar = view.get_by_role("tab", name=WHICH).bounding_box(), view.get_by_role("tablist").bounding_box()
+            assert bar["x"] <= chosen["x"] and chosen["x"] + chosen["width"] <= bar["x"] + bar["width"] + 1, "the open tab is out of sight"
             book.shoot(shots / f"study-{theme}-{width}.png")
         book.resize_widget(1400)
         book.shoot(shots / f"study-panel-{theme}.png", panel)

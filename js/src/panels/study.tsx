@@ -63,11 +63,12 @@ export function StudyPanel({ store }: { store: Store }) {
 }
 
 function Empty({ store }: { store: Store }) {
-  return store.finding.target.value === "" ? (
-    <>Run looks for the set of heads that moves the answer most. Every set that is shown was run.</>
-  ) : (
-    <>Run looks for the smallest set of heads that makes this token the answer. Every set that is shown was run.</>
-  );
+  const target = store.finding.target.value;
+  const which =
+    target === ""
+      ? "set of heads that moves the answer most"
+      : `smallest set of heads that makes ${target ? bare(target) : "a token"} the answer`;
+  return <>{`Run looks for the ${which}. Every set that is shown was run.`}</>;
 }
 
 /** One line: how far it is, what it is for, or what became of it. */

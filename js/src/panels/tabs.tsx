@@ -1,7 +1,7 @@
 // The section under the maps: one question at a time, behind a bar of tabs. A closed tab asks nothing.
 
 import type { FunctionComponent } from "preact";
-import { useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
@@ -36,6 +36,17 @@ export function Tabs({ store }: { store: Store }) {
   const open = store.state.tab.value;
   const at = TABS.findIndex(({ name }) => name === open);
   const shown = TABS[at];
+
+  const width = store.ui.width.value;
+  // Only the bar is scrolled: `scrollIntoView` would move the page too.
+  useLayoutEffect(() => {
+    const tab = bar.current?.children[at] as HTMLElement | undefined;
+    if (!tab) return;
+    const { scrollLeft, clientWidth, offsetLeft } = bar.current!;
+    const left = tab.offsetLeft - offsetLeft;
+    const seen = left >= scrollLeft && left + tab.offsetWidth <= scrollLeft + clientWidth;
+    if (!seen) bar.current!.scrollLeft = left - (clientWidth - tab.offsetWidth) / 2;
+  }, [at, width]);
 
   // Arrows only move the focus: opening a tab may start seconds of work.
   const move = (event: KeyboardEvent, from: number) => {
