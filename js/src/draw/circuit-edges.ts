@@ -158,9 +158,9 @@ function passes(path: Float32Array, x: number, y: number, w: number, h: number):
   return false;
 }
 
-/** The curve under a point, or the nearest within reach; of those equally near the larger one. */
+/** The curve whose middle is nearest, of those whose line is within reach; of those equally near the larger one. */
 export function curveAt(curves: readonly Curve[], x: number, y: number, reach = 5): Curve | null {
-  let [best, least] = [null as Curve | null, reach];
+  let [best, least] = [null as Curve | null, Number.POSITIVE_INFINITY];
   for (const curve of curves) {
     const { path } = curve;
     const last = path.length - 2;
@@ -170,8 +170,8 @@ export function curveAt(curves: readonly Curve[], x: number, y: number, reach = 
       if (x < x0 - reach || x > x1 + reach) continue;
       const [dx, dy] = [x1 - x0, y1 - y0];
       const t = Math.max(0, Math.min(1, ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy || 1)));
-      const far = Math.max(0, Math.hypot(x - x0 - t * dx, y - y0 - t * dy) - curve.width / 2);
-      if (far < least) [best, least] = [curve, far];
+      const far = Math.hypot(x - x0 - t * dx, y - y0 - t * dy);
+      if (far < least && far - curve.width / 2 < reach) [best, least] = [curve, far];
     }
   }
   return best;

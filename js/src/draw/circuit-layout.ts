@@ -106,7 +106,7 @@ export function asGrid(
   const height = TOP + (heads + (mlps ? 1.6 : 0)) * row + TICKS;
   const left = 34 + EMBED.mark + GAP;
   const pitch = (width - left - LOGITS.mark - GAP) / (layers + 0.5);
-  const look: Look = pitch >= 110 ? "name" : "mark";
+  const look = "mark";
   const middle = TOP + (heads * row) / 2;
   const layerX = (layer: number) => left + (layer + 0.5) * pitch;
   const headY = (head: number) => TOP + (head + 0.5) * row;
