@@ -168,7 +168,7 @@ def circuit_effects(pair: Pair, masks: Iterable[np.ndarray], *, progress: Progre
         total = len(masks)
     runs, effects = CircuitRuns(pair.graph, *pair.traces), []
     engine, recording = pair.clean.model.engine, pair.counterfactual._recording
-    for finals in runs.finals(pair.graph.checked(mask) for mask in masks):
+    for finals in runs.finals(pair.graph.prune(mask) for mask in masks):
         reached = [final for final in finals if final is not None]
         found = iter(())
         if reached:

@@ -249,7 +249,8 @@ def _prove_attention(parts: Components, layer: int) -> None:
         raise refused from error
     expected = z.clone()
     expected[:, :, parts.heads_of(group)] = 0
-    if not _alike(again.flatten(2), z.flatten(2)) or not _alike(silenced.flatten(2), expected.flatten(2)):
+    slack = _slack(clean.dtype)
+    if not _alike(again.flatten(2), z.flatten(2), slack) or not _alike(silenced.flatten(2), expected.flatten(2), slack):
         raise refused
 
 
@@ -269,18 +270,22 @@ def _order(parts: Components, layer: int) -> bool | None:
     heads = parts.said(layer, two)
     written = seen[0]
     # The same input gives the same output but for the order of sums.
-    parallel = _alike(written[:1], written[1:], 64 * torch.finfo(clean.dtype).eps)
+    eps = torch.finfo(clean.dtype).eps
+    parallel = _alike(written[:1], written[1:], eps * (64 if eps < 1e-6 else 1))
     both = Components(parts.engine, parts.recording, parts.layers, parallel)
     given = streams if parallel else (streams + heads).to(streams)
-    if not _alike(both.mlp(layer, given), written):
+    if not _alike(both.mlp(layer, given), written, _slack(clean.dtype)):
         raise _Refused(f"What the MLP of layer {layer} of this model reads could not be found out, {_WAY_OUT}")
-    return None if _alike(heads[:1], heads[1:]) else parallel
+    return None if _alike(heads[:1], heads[1:], _slack(clean.dtype)) else parallel
 
 
-def _alike(one: Tensor, other: Tensor, tolerance: float | None = None) -> bool:
-    """Up to rounding, at each position of each row."""
-    if tolerance is None:
-        tolerance = 1e-3 if torch.finfo(other.dtype).eps < 1e-6 else 0.05
+def _slack(dtype: torch.dtype) -> float:
+    """The relative difference that rounding may make in what one component writes."""
+    return 1e-3 if torch.finfo(dtype).eps < 1e-6 else 0.05
+
+
+def _alike(one: Tensor, other: Tensor, slack: float) -> bool:
+    """At each position of each row."""
     wide = torch.promote_types(other.dtype, torch.float32)
     off, size = (one.to(wide) - other.to(wide)).norm(dim=-1), other.to(wide).norm(dim=-1)
-    return bool((off <= tolerance * size + 1e-12).all())
+    return bool((off <= slack * size + 1e-12).all())
