@@ -36,7 +36,7 @@ export interface Circuits {
   checks: Signal<boolean>;
   /** The second prompt, asked as soon as it is described while the tab is open. */
   pair: OwnedResource<Counterfactual>;
-  /** Whether the method has a use for one. */
+  /** Whether the method cannot do without one. */
   paired: ReadonlySignal<boolean>;
   found: OwnedResource<Answer>;
   run(): void;
@@ -72,7 +72,7 @@ export function createCircuits(
   const words = signal<[string, string]>(["", ""]);
   const which = signal<"last" | "all">("last");
   const text = signal("");
-  const settings = { edges: signal(200), steps: signal(5), random: signal(10), seed: signal(0) };
+  const settings = { edges: signal(100), steps: signal(5), random: signal(10), seed: signal(0) };
   const method = signal<Method>("eap_ig");
   const metric = signal("logit_diff");
   const checks = signal(true);
@@ -82,7 +82,7 @@ export function createCircuits(
   const pair = resource(
     () => {
       const run_key = state.run_key.value;
-      if (!run_key || !open() || !paired.value || !predicts()) return null;
+      if (!run_key || !open() || !predicts()) return null;
       if (how.value === "swap" && words.value.some((word) => word.trim() === "")) return null;
       if (how.value === "text" && text.value.trim() === "") return null;
       return {
@@ -131,7 +131,7 @@ export function createCircuits(
     ready,
     run() {
       if (!ready.peek()) return;
-      const other = paired.peek() ? pair.value.peek() : null;
+      const other = pair.current.peek() ? pair.value.peek() : null;
       const integrated = method.peek() === "eap_ig";
       turns += 1;
       view.threshold.value = null;

@@ -16,11 +16,11 @@ export const METHODS: { value: Method; text: string; title: string }[] = [
   {
     value: "information_flow",
     text: "information flow",
-    title: "How much each head and MLP adds to the stream that the next ones read. It needs no second prompt",
+    title: "Edges ranked by how much of what is read was written through them, whatever the answer is",
   },
 ];
 export const NOT_OF_THE_TASK =
-  "Information flow follows what is added to the stream, whatever the answer is. It needs no second prompt, and its edges are not specific to this task.";
+  "Information flow follows how the stream of the answer was written, whatever the answer is: it is not specific to this task. It needs no second prompt; with one, the edges it finds are run too.";
 
 /** One sentence each, for somebody who has not met the word. */
 export const GLOSSARY: [string, string][] = [

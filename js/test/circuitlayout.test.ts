@@ -61,6 +61,7 @@ describe("every edge leads rightward, and no node lies on another", () => {
     expectApart(picture);
     expectApart(asGrid(names.map(node), { layers: 1, heads: 64 }, { width: 600 }));
     expectApart(drawn(circuit(["embed", "logits"], [edge(0, 1)]), 600).picture);
+    expect(drawn(circuit([], []), 600).picture.columns).toEqual([]);
   });
 });
 

@@ -44,7 +44,7 @@ export function CircuitPair({ store }: { store: Store }) {
         {how.value === "text" && (
           <Field
             class="aw-mono aw-circuit-text"
-            label="Second prompt"
+            label="Text of the second prompt"
             value={circuit.text.value}
             onCommit={(text) => {
               circuit.text.value = text;

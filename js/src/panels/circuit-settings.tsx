@@ -9,12 +9,13 @@ import { Select } from "./parts";
 
 export function CircuitSettings({ store }: { store: Store }) {
   const { circuit, facts, prompt } = store;
-  const { found, method, metric, settings, checks, paired } = circuit;
+  const { found, method, metric, settings, checks, paired, pair } = circuit;
   // A first moment without "Cancel", so that a double click does not stop what it started.
   const running = found.slow.value;
   const progress = found.progress.value;
   const blocked = !circuit.ready.value || prompt.pending.value;
   const flat = method.value === "eap";
+  const measured = paired.value || pair.value.value !== null;
   return (
     <div class="aw-circuit-settings">
       <div class="aw-row">
@@ -39,17 +40,25 @@ export function CircuitSettings({ store }: { store: Store }) {
             }}
           />
         </span>
-        <Whole name="Top edges" text="top edges" of={settings.edges} min={1} title="The edges of the largest scores" />
-        {paired.value && (
+        <Whole
+          name="Top edges"
+          text="top edges"
+          of={settings.edges}
+          range={[1, 2000]}
+          title="The edges of the largest scores"
+        />
+        {measured && (
           <span class="aw-s aw-t2">
             metric{" "}
             <Select
               label="Metric"
               value={metric.value}
-              options={facts.value.metrics.map(({ name, label, refused }) => {
-                const no = flat && name === "kl" ? "KL has no slope at the clean run. Take EAP-IG." : refused;
-                return { value: name, text: label, title: no ?? undefined, disabled: no !== null };
-              })}
+              options={facts.value.metrics
+                .filter(({ name }) => name !== "perplexity")
+                .map(({ name, label, refused }) => {
+                  const no = flat && name === "kl" ? "KL has no slope at the clean run. Take EAP-IG." : refused;
+                  return { value: name, text: label, title: no ?? undefined, disabled: no !== null };
+                })}
               onPick={(name) => {
                 metric.value = name;
               }}
@@ -64,20 +73,26 @@ export function CircuitSettings({ store }: { store: Store }) {
                 name="Steps"
                 text="steps"
                 of={settings.steps}
-                min={1}
+                range={[1, 50]}
                 title="Points between the two prompts at which the gradient is taken"
               />
             )}
-            {paired.value && (
+            {measured && (
               <>
                 <Whole
                   name="Random circuits"
                   text="random circuits"
                   of={settings.random}
-                  min={0}
+                  range={[0, 50]}
                   title="Of each size, to compare with"
                 />
-                <Whole name="Seed" text="seed" of={settings.seed} min={0} title="Of random circuits and of a shuffle" />
+                <Whole
+                  name="Seed"
+                  text="seed"
+                  of={settings.seed}
+                  range={[0, 2 ** 31]}
+                  title="Of random circuits and of a shuffle"
+                />
                 <label class="aw-check">
                   <input
                     type="checkbox"
@@ -98,8 +113,11 @@ export function CircuitSettings({ store }: { store: Store }) {
   );
 }
 
-function Whole(props: { name: string; text: string; of: Signal<number>; min: number; title: string }) {
-  const { of, min } = props;
+function Whole(props: { name: string; text: string; of: Signal<number>; range: [number, number]; title: string }) {
+  const {
+    of,
+    range: [min, max],
+  } = props;
   return (
     <span class="aw-s aw-t2" title={props.title}>
       {props.text}{" "}
@@ -109,10 +127,10 @@ function Whole(props: { name: string; text: string; of: Signal<number>; min: num
         value={String(of.value)}
         onCommit={(typed) => {
           const value = Number.parseFloat(typed);
-          if (Number.isFinite(value)) of.value = Math.max(min, Math.round(value));
+          if (Number.isFinite(value)) of.value = Math.max(min, Math.min(max, Math.round(value)));
           return true;
         }}
-        rest={{ type: "number", min, step: 1 }}
+        rest={{ type: "number", min, max, step: 1 }}
       />
     </span>
   );

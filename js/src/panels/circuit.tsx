@@ -37,8 +37,9 @@ export function CircuitPanel({ store }: { store: Store }) {
         <span class="aw-s aw-t2">which connections make the answer, and how much of it they make alone</span>
         <What />
       </div>
-      {circuit.paired.value ? <CircuitPair store={store} /> : <p class="aw-none">{NOT_OF_THE_TASK}</p>}
+      <CircuitPair store={store} />
       <CircuitSettings store={store} />
+      {!circuit.paired.value && <p class="aw-none">{NOT_OF_THE_TASK}</p>}
       {error && <ErrorMessage error={error} onRetry={found.retry} />}
       {said ? (
         <>
@@ -91,6 +92,9 @@ function Found({ store, said }: { store: Store; said: Circuit }) {
       <div class={beside ? "aw-circuit-body aw-circuit-beside" : "aw-circuit-body"}>
         <div>
           <CircuitLook store={store} circuit={said} />
+          {said.edges.length === 0 && (
+            <p class="aw-none">None of these edges leads from the embedding to the answer. Take more.</p>
+          )}
           {view.table.value ? (
             <CircuitTable store={store} circuit={said} />
           ) : (
