@@ -153,7 +153,7 @@ class _Attribution:
         start, stop = self.graph.starts[destinations[0]], self.graph.starts[destinations[-1] + 1]
         sources = (stop - start) // len(destinations)
         summed = slopes.to(self.changes).sum(1).flatten(1)
-        self.scores[start:stop] += (summed @ self.changes[:sources].T).flatten().double().cpu().numpy()
+        self.scores[start:stop] += (summed @ self.changes[:sources].T).flatten().cpu().double().numpy()
 
 
 def _split(items: Sequence[int], size: int) -> list[Sequence[int]]:

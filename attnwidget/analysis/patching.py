@@ -150,7 +150,7 @@ def edge_effects(pair: Pair, edges: Sequence[int], *, progress: Progress | None 
     done = 0
     progress(0, len(edges), "Patching edges")
     for rows, logits in wavefront(engine, recording, variants, pair.measure.positions or None):
-        effects[[order[row] for row in rows]] = pair.measure.effect(logits).double().cpu().numpy()
+        effects[[order[row] for row in rows]] = pair.measure.effect(logits).cpu().double().numpy()
         done += len(rows)
         progress(done, len(edges), "Patching edges")
     progress(len(edges), len(edges), "")
