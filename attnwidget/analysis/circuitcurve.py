@@ -120,6 +120,7 @@ def curve(
         def said(part: int, parts: int, _text: str, done: int = done, size: int = size) -> None:
             progress(done, len(wanted), f"Running circuits of {size:,} edges ({part} of {parts})")
 
+        progress(done, len(wanted), f"Running circuits of {size:,} edges")
         values = measure([mask, *others], said)
         beside = None
         if len(values) > 1:

@@ -58,7 +58,7 @@ def mask_of(graph, labels):
     [
         (lambda k: 1, 0.999, 0),
         (lambda k: float(k == 1), 0.25, 0.749),
-        (lambda k: k, 0.4999995, 0.4990005 - 0.0000005 + 0.0),
+        (lambda k: k, 0.4999995, 0.4990005),
         (lambda k: 4 / 3 if k < 1 else 1, 0.999 * 4 / 3 - 0.25 / 3, 0.999 / 3 - 0.25 / 3),
     ],
     ids=["all at once", "only whole", "in proportion", "too much"],
