@@ -40,6 +40,8 @@ class Faithfulness:
         for key in [key for key, mask in new.items() if not mask.any()]:
             self._known[key] = 0.0
             del new[key]
+        if progress is not None:
+            progress(0, max(1, len(new)), "")
         if new:
             measure = lambda some, progress: circuit_effects(self.pair, some, progress=progress, total=len(some))  # noqa: E731
             effects = in_steps(measure, list(new.values()), PORTION, self._attempt, progress)
@@ -120,7 +122,6 @@ def curve(
         def said(part: int, parts: int, _text: str, done: int = done, size: int = size) -> None:
             progress(done, len(wanted), f"Running circuits of {size:,} edges ({part} of {parts})")
 
-        progress(done, len(wanted), f"Running circuits of {size:,} edges")
         values = measure([mask, *others], said)
         beside = None
         if len(values) > 1:
