@@ -57,8 +57,8 @@ async function open(patch: Partial<State> = {}, pace = 0) {
     await wait(10);
   };
   const swap = async (from = "John", to = "Mary") => {
-    await change("Word to replace", from);
-    await change("Word to put there", to);
+    await change("Word to swap", from);
+    await change("Word to swap it with", to);
     await wait();
   };
   const run = async (ms = 30) => {
@@ -83,9 +83,9 @@ const press = (element: Element, key: string) =>
 describe("the second prompt", () => {
   it("is asked for once both words are there, and shown beside the first", async () => {
     const { asked, change, all, button } = await open();
-    await change("Word to replace", "John");
+    await change("Word to swap", "John");
     expect([asked("counterfactual"), button("Run").disabled]).toEqual([[], true]);
-    await change("Word to put there", "Mary");
+    await change("Word to swap it with", "Mary");
     await wait();
     expect(asked("counterfactual")).toEqual([
       {

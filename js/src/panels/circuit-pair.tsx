@@ -90,12 +90,12 @@ function Swap({ store }: { store: Store }) {
   );
   return (
     <span class="aw-row aw-s aw-t2">
-      {field(0, "Word to replace", "John")} → {field(1, "Word to put there", "Mary")}
+      {field(0, "Word to swap", "John")} ↔ {field(1, "Word to swap it with", "Mary")}
       <Select
         label="Which occurrences"
         value={which.value}
         options={[
-          { value: "last", text: "last occurrence" },
+          { value: "last", text: "last occurrence", title: "The last of them in the prompt becomes the other" },
           { value: "all", text: "all, each becomes the other" },
         ]}
         onPick={(value) => {
