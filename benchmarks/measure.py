@@ -17,6 +17,7 @@ from tests.conftest import PROMPT
 
 from .figures import Figure, figure
 from .lens import lens
+from .study import study
 from .sweep import sweep
 
 STATIC = Path(__file__).resolve().parents[1] / "attnwidget" / "static"
@@ -163,6 +164,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "first_paint": first_paint,
     "lens": lens,
     "saved_state": saved_state,
+    "study": study,
     "sweep": sweep,
 }
 
