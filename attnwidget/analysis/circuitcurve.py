@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 Attempt = Callable[[Callable[[], np.ndarray]], "np.ndarray | None"]
 """Calls a step and gives what it returned, or None where something more urgent came in between: the step is then done again."""
+_TOGETHER = 256  # masks in memory at once: in a large model each is a megabyte
 PORTION, EDGES = 8, 64
 """Circuits, and single edges, of a step that may have to be done again."""
 
@@ -29,19 +31,32 @@ class Faithfulness:
         self.pair, self._attempt = pair, attempt
         self._known: dict[bytes, float] = {}
 
-    def __call__(self, masks: Sequence[np.ndarray], progress: Progress | None = None) -> np.ndarray:
+    def __call__(self, masks: Iterable[np.ndarray], progress: Progress | None = None, total: int | None = None) -> np.ndarray:
         """[mask] of edges [edge]; those that lie on no path from embed to logits change nothing and are left out.
 
-        The empty circuit is 0 by definition.
+        The empty circuit is 0 by definition. `total` is how many masks there are, where they are made one by one.
         """
+        source, found, done = iter(masks), [], 0
+        total = len(masks) if isinstance(masks, Sequence) else total or 0
+        while some := list(islice(source, _TOGETHER)):
+
+            def said(part: int, parts: int, text: str, done: int = done, size: int = len(some)) -> None:
+                if progress is not None:
+                    now = done + size * part // max(1, parts)
+                    progress(now, max(total, now), text)
+
+            said(0, 1, "")
+            found.append(self._together(some, said))
+            done += len(some)
+        return np.concatenate(found) if found else np.zeros(0)
+
+    def _together(self, masks: Sequence[np.ndarray], progress: Progress) -> np.ndarray:
         pruned = [self.pair.graph.prune(mask) for mask in masks]
         keys = [np.packbits(mask).tobytes() for mask in pruned]
         new = {key: mask for key, mask in zip(keys, pruned, strict=True) if key not in self._known}
         for key in [key for key, mask in new.items() if not mask.any()]:
             self._known[key] = 0.0
             del new[key]
-        if progress is not None:
-            progress(0, max(1, len(new)), "")
         if new:
             measure = lambda some, progress: circuit_effects(self.pair, some, progress=progress, total=len(some))  # noqa: E731
             effects = in_steps(measure, list(new.values()), PORTION, self._attempt, progress)

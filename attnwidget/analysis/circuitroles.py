@@ -137,7 +137,7 @@ def roles_of(
 ) -> dict[Head, tuple[Role, ...]]:
     """The roles of the heads of a circuit, whose kept edges have these measured `effects`."""
     found: dict[Head, list[Role]] = {} if kinds is None else kind_roles(heads, kinds)
-    if target is not None and pair.clean.model.selftest.reads_patterns:
+    if target is not None:
         movers = mover_roles(pair.clean, pair.graph, effects, target, position)
         inhibiting = {} if against is None else inhibition_roles(pair, list(effects), list(movers), against, position)
         for some in (movers, inhibiting):

@@ -129,11 +129,11 @@ class _Search:
             circuit = replace(circuit, curve=points)
             yield circuit
         cpr, cmd = cpr_and_cmd(circuit.curve, len(graph))
-        alone = [mask & (np.arange(len(mask)) != edge) for edge in kept]
-        without = measure(alone, self._said("Running the circuit without each edge"))
-        roles = self._roles(effects)
+        alone = (mask & (np.arange(len(mask)) != edge) for edge in kept)
+        without = measure(alone, self._said("Running the circuit without each edge"), len(kept))
+        roles, unsaid = self._roles(effects)
         circuit = self._with_edges(circuit, kept, effects, dict(zip(kept, without.tolist(), strict=True)), roles)
-        circuit = replace(circuit, cpr=cpr, cmd=cmd)
+        circuit = replace(circuit, cpr=cpr, cmd=cmd, note=" ".join([circuit.note, *unsaid]))
         yield circuit
         if asked.checks and kept:
             yield from self._checks(circuit, measure, mask, roles)
@@ -199,16 +199,20 @@ class _Search:
             )
         return replace(circuit, nodes=nodes, edges=tuple(edges))
 
-    def _roles(self, effects: dict[int, float]) -> dict[Head, tuple[Role, ...]]:
+    def _roles(self, effects: dict[int, float]) -> tuple[dict[Head, tuple[Role, ...]], list[str]]:
+        """The roles, and what could not be said."""
         asked, graph = self.asked, self.asked.graph
         heads = [Head(node.layer, node.head) for i in _nodes(graph, list(effects)) if (node := graph.nodes[i]).kind == "head"]
-        kinds = self.kinds
-        if kinds is None and heads and asked.run.model.selftest.reads_patterns:
+        kinds, unsaid = self.kinds, []
+        if not asked.run.model.selftest.reads_patterns:
+            return {}, ["No roles: the attention patterns of this model cannot be read."]
+        if kinds is None and heads:
             try:
                 kinds = detect_heads(asked.run.model, list(KINDS), progress=self.progress)
-            except AttnWidgetError:  # no repeats can be drawn for this model: nothing is said of these kinds
-                kinds = None
-        return roles_of(asked.pair, effects, heads, kinds, asked.measure.target, asked.measure.against, asked.measure.position)
+            except AttnWidgetError as error:
+                unsaid.append(f"Not looked for: {', '.join(KINDS.values())} ({str(error).split(':')[0]}).")
+        measure = asked.measure
+        return roles_of(asked.pair, effects, heads, kinds, measure.target, measure.against, measure.position), unsaid
 
     def _checks(self, circuit: Circuit, measure: Faithfulness, mask: np.ndarray, roles: Mapping[Head, Sequence[Role]]) -> Iterator[Circuit]:
         graph, used = circuit.graph, _nodes(circuit.graph, np.flatnonzero(mask))

@@ -8,6 +8,7 @@ from numbers import Integral
 
 from ..errors import AttnWidgetError
 from ..run import Run
+from .circuitcurve import rounding_of
 from .edgegraph import EdgeGraph, edge_graph
 from .measure import Measure, make_measure
 from .patching import Pair, make_pair
@@ -113,6 +114,11 @@ def _compared(run: Run, other: object, about: Mapping[str, object]) -> tuple[Edg
     elif not isinstance(other, Run):
         other = run.model.run(other if isinstance(other, str) else list(other), prepend_bos=run.prepend_bos)
     pair = make_pair(run, other, **about)
+    if pair.measure.metric.name == "logit_diff" and abs(pair.effect_of_all) <= rounding_of(pair):
+        raise AttnWidgetError(
+            f"Both prompts give the same answer but for rounding ({pair.measure.label} between them is {pair.effect_of_all:.2g}), so "
+            "there is nothing to explain: change a word that the answer depends on, or ask for another target or position."
+        )
     return pair.graph, pair.measure, pair
 
 

@@ -13,11 +13,12 @@ from torch import Tensor
 from ..engine.components import Trace, components, trace
 from ..engine.interrupt import checkpoint
 from ..engine.writes import wide
+from ..heads import Head
 from ..run import Run
 from .edgegraph import EdgeGraph
 from .method import Progress
 
-_QUERIES = 16  # whose addends, one for each key, are in memory at once
+_NUMBERS = 2**23  # in memory at once, in float64
 
 
 def information_flow(run: Run, graph: EdgeGraph, position: int, progress: Progress | None = None) -> np.ndarray:
@@ -43,17 +44,15 @@ def information_flow(run: Run, graph: EdgeGraph, position: int, progress: Progre
         for i in here:
             if graph.destinations[i].input == "mlp":
                 _pass(graph, scores, flow, [i], [flow[graph.destinations[i].nodes[0]]], seen.mid[layer], seen)
-        groups = [i for i in here if graph.destinations[i].input == "v"]
-        read = [sum(_to_values(run, seen, layer, head.head, flow[node]) for head, node in _heads(graph, i)) for i in groups]
+        groups, patterns = [i for i in here if graph.destinations[i].input == "v"], run.clean.patterns(layer)
+        read = [
+            sum(_to_values(patterns[head.head], seen, head, flow[node]) for head, node in zip(d.readers, d.nodes, strict=True))
+            for d in (graph.destinations[i] for i in groups)
+        ]
         _pass(graph, scores, flow, groups, read, seen.resid[layer], seen)
     if progress is not None:
         progress(layers, layers, "")
     return scores
-
-
-def _heads(graph: EdgeGraph, destination: int) -> list[tuple]:
-    one = graph.destinations[destination]
-    return list(zip(one.readers, one.nodes, strict=True))
 
 
 def _pass(
@@ -80,6 +79,11 @@ def _pass(
 
 def _shares(graph: EdgeGraph, n: int, stream: Tensor, at: np.ndarray, seen: Trace) -> np.ndarray:
     """[source, place]: the shares of the first `n` nodes in a stream, at the positions `at`."""
+    width = stream.shape[-1] * seen.parts.engine.anatomy.n_heads
+    return np.concatenate([_shares_at(graph, n, stream, some, seen) for some in _split(at, width)], 1)
+
+
+def _shares_at(graph: EdgeGraph, n: int, stream: Tensor, at: np.ndarray, seen: Trace) -> np.ndarray:
     y = wide(stream[0, at])
     rows: list[Tensor] = []
     for layer in range(-1, seen.parts.engine.anatomy.n_layers):
@@ -95,21 +99,26 @@ def _shares(graph: EdgeGraph, n: int, stream: Tensor, at: np.ndarray, seen: Trac
     return _of_all(torch.stack(rows).cpu().numpy(), 0)
 
 
-def _to_values(run: Run, seen: Trace, layer: int, head: int, flow: np.ndarray) -> np.ndarray:
-    """[key position]: what reaches a head at each query goes on to the keys' values."""
+def _to_values(pattern: Tensor, seen: Trace, head: Head, flow: np.ndarray) -> np.ndarray:
+    """[key position]: what reaches a head at each query goes on to the values of its keys, by its `pattern` [query, key]."""
     passed, queries = np.zeros(len(flow)), np.flatnonzero(flow > 0)
     if not len(queries):
         return passed
-    values = seen.v[layer][0]
-    each = run.model.n_heads // values.shape[1]  # heads that share a column
-    written = wide(values[:, head // each]) @ wide(seen.parts.layers[layer].weight[head])
-    pattern = wide(run.clean.patterns(layer)[head])
-    for some in np.array_split(queries, -(-len(queries) // _QUERIES)):
+    values = seen.v[head.layer][0]
+    each = seen.parts.engine.anatomy.n_heads // values.shape[1]  # heads that share a column
+    written = wide(values[:, head.head // each]) @ wide(seen.parts.layers[head.layer].weight[head.head])
+    pattern = wide(pattern)
+    for some in _split(queries, written.numel()):
         checkpoint()
         addends = pattern[some][:, :, None] * written
         share = _of_all(_closeness(addends.sum(1)[:, None], addends).cpu().numpy(), 1)
         passed += flow[some] @ share
     return passed
+
+
+def _split(places: np.ndarray, each: int) -> list[np.ndarray]:
+    """Places, as many together as there is room for, of `each` so many numbers."""
+    return np.array_split(places, max(1, -(-len(places) * each // _NUMBERS)))
 
 
 def _closeness(y: Tensor, x: Tensor) -> Tensor:

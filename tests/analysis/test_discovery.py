@@ -259,6 +259,36 @@ def test_a_circuit_that_leads_nowhere_is_empty_and_says_so():
     assert "none of the top 1 edges" in circuit.note and circuit.cpr is not None and circuit.completeness == ()
 
 
+def test_a_difference_that_rounding_can_make_is_none(monkeypatch):
+    from attnwidget.analysis import discoveryquestion
+
+    model = subject("gpt2").model
+    run, other = model.run(IDS), model.run(OTHER_IDS)
+    effect = make_pair(run, other).effect_of_all
+    for factor, refused in ((1.01, True), (0.99, False)):
+        monkeypatch.setattr(discoveryquestion, "rounding_of", lambda pair, factor=factor: factor * abs(effect))
+        if refused:
+            with pytest.raises(AttnWidgetError, match="but for rounding"):
+                discover_circuit(run, other, **QUICK)
+        else:
+            assert discover_circuit(run, other, **QUICK).edges
+    monkeypatch.undo()
+    logits = run.logits_at()
+    assert discoveryquestion.rounding_of(make_pair(run, other)) == pytest.approx(8 * 2**-23 * logits.abs().max().item())
+
+
+def test_roles_that_could_not_be_looked_for_are_named(hand_built, ids, monkeypatch):
+    from attnwidget.analysis import discovery
+
+    def none(*_args, **_more):
+        raise AttnWidgetError("Repeats cannot be drawn for this model: give a prompt of your own.")
+
+    monkeypatch.setattr(discovery, "detect_heads", none)
+    circuit = discover_circuit(hand_built.run(ids[0]), ids[1], checks=False, **asked(ids))
+    assert circuit.note.endswith("Not looked for: previous-token, duplicate-token, induction (Repeats cannot be drawn for this model).")
+    assert circuit.roles("induction") == [] and circuit.roles("name-mover-like") == [Head(1, 0)]
+
+
 # -- stages, progress, the end of it ------------------------------------------------------------------------------------
 
 

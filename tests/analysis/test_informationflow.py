@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from attnwidget import load_model
+from attnwidget.analysis import informationflow
 from attnwidget.analysis.edgegraph import edge_graph
 from attnwidget.analysis.informationflow import information_flow
 from tests.models import D_HEAD, HEADS, IDS, LAYERS, induction_model, induction_prompt, subject
@@ -152,6 +153,14 @@ def test_it_is_what_the_models_own_parts_give(name):
     assert len(expected) > 60
     for edge in range(len(graph)):
         assert scores[edge] == pytest.approx(expected.get(graph.label(edge), 0), abs=1e-4), graph.label(edge)
+
+
+@pytest.mark.parametrize("name", ["llama", "gptneox"])
+def test_little_memory_changes_nothing(name, monkeypatch):
+    run = subject(name).model.run(IDS)
+    graph, scores = flow_of(run)
+    monkeypatch.setattr(informationflow, "_NUMBERS", 100)
+    assert information_flow(run, graph, 8) == pytest.approx(scores, abs=1e-12)
 
 
 def test_it_is_of_the_clean_run_and_can_be_cancelled():
