@@ -160,7 +160,7 @@ def test_little_memory_changes_nothing(name, monkeypatch):
     run = subject(name).model.run(IDS)
     graph, scores = flow_of(run)
     monkeypatch.setattr(informationflow, "_NUMBERS", 100)
-    assert information_flow(run, graph, 8) == pytest.approx(scores, abs=1e-12)
+    assert information_flow(run, graph, 8) == pytest.approx(scores, abs=1e-6)  # what heads write is in float32
 
 
 def test_it_is_of_the_clean_run_and_can_be_cancelled():
