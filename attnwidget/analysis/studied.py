@@ -104,7 +104,7 @@ class Study:
     note: str
     """One line: mode, position, where candidates came from, weights, dtype."""
     python: str
-    """The cell that computes the same."""
+    """The cell that computes the same; `model` is what `load_model` returned."""
     baseline: str
     """What heads were replaced by, in words: "z set to zero at all positions"."""
     conditional: tuple[Head, ...]

@@ -239,7 +239,7 @@ def _check_target(trials: Trials) -> None:
 
 def _python(run: Run, target: int | None, ablation: Ablation, plan: Plan, position: int | None) -> str:
     model = run.model
-    asked = [run_code(run)]
+    asked = ["run"]
     if target is not None:
         name = model.token(target)
         try:
@@ -251,4 +251,4 @@ def _python(run: Run, target: int | None, ablation: Ablation, plan: Plan, positi
     defaults = _PLANNED | {"seed": 0}
     options = options_code({name: getattr(plan, name) for name in defaults}, defaults)
     options += [] if position is None else [f"position={position}"]
-    return f"from attnwidget import study\n\nstudy({', '.join([*asked, *how, *options])})"
+    return f"from attnwidget import study\nrun = {run_code(run)}\nfound = study({', '.join([*asked, *how, *options])})"

@@ -460,7 +460,7 @@ def test_the_cell_computes_the_same():
     for run, given in cases:
         found = study(run, **given)
         names = {"model": model}
-        exec(found.python.replace("\nstudy(", "\nfound = study("), names)
+        exec(found.python, names)
         assert names["found"] == found, found.python
 
 

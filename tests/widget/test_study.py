@@ -40,7 +40,7 @@ def test_the_answer_is_what_a_cell_gets(widget, front):
         assert result == pack(expected)[0] and widget.study == expected
         assert result["verdict"] == expected.verdict and result["sizes"]
     names = {"model": widget.model}
-    exec(result["python"].replace("\nstudy(", "\nfound = study("), names)
+    exec(result["python"], names)
     assert names["found"] == widget.study
 
 
