@@ -15,6 +15,7 @@ from tests.browser import chromium
 from tests.browser.lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_notebook, serve
 from tests.conftest import PROMPT
 
+from .circuits import circuits
 from .figures import Figure, figure
 from .lens import lens
 from .study import study
@@ -160,6 +161,7 @@ def saved_state() -> list[Figure]:
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "bundle": bundle,
+    "circuits": circuits,
     "click": click,
     "first_paint": first_paint,
     "lens": lens,

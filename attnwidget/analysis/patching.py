@@ -79,8 +79,9 @@ def make_pair(
     graph = edge_graph(clean)
     # As every answer is read here, so that a run equal to the clean one gives 0.
     engine, recording = clean.model.engine, counterfactual._recording
-    effect = measure.effect(engine.logits(recording, recording.resid[-1], measure.positions or None)).item()
-    if not np.isfinite(effect) or effect == 0:
+    logits = engine.logits(recording, recording.resid[-1], measure.positions or None)
+    effect = measure.effect(logits).item()
+    if not np.isfinite(effect) or effect == 0 or _alike_but_for_rounding(measure.before, logits[0]):
         raise AttnWidgetError(
             f"Both prompts give the same answer ({measure.label} between them is {effect:g}), so there is nothing to explain: "
             "change a word that the answer depends on, or ask for another metric, target or position."
@@ -110,6 +111,10 @@ def _comparable(clean: Run, counterfactual: Run) -> None:
             f"The blocks of {clean.model.name} are told something about these two prompts beside the residual stream, and not the same, "
             "so what passes between components is not all there is: ask for head scores instead."
         )
+
+
+def _alike_but_for_rounding(one: Tensor, other: Tensor) -> bool:
+    return (one - other).abs().max().item() <= 16 * torch.finfo(one.dtype).eps * one.abs().max().item()
 
 
 def _called_alike(one: Run, other: Run) -> bool:

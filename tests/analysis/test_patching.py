@@ -8,6 +8,7 @@ import torch
 
 from attnwidget import AttnWidgetError, ModelError, load_model
 from attnwidget.analysis import circuitruns
+from attnwidget.analysis.edgeattribution import edge_attribution
 from attnwidget.analysis.measure import METRICS
 from attnwidget.analysis.patching import circuit_effects, edge_effects, faithfulness, make_pair
 from attnwidget.metrics import best
@@ -296,6 +297,19 @@ def test_progress_and_stopping():
             work()
 
 
+def test_inside_inference_mode():
+    """Tensors made there cannot be differentiated; the runs, made outside, can."""
+    model = fresh("llama").model
+    clean, other = model.run(IDS), model.run(OTHER_IDS)
+    with torch.inference_mode():
+        asked = make_pair(clean, other, **ASKED)
+        effects = edge_effects(asked, [7, 100])
+        circuits = circuit_effects(asked, [np.arange(len(asked.graph)) != 7])
+    assert effects == pytest.approx(edge_effects(two_runs(("llama", "plain")), [7, 100]), abs=1e-5)
+    assert circuits == pytest.approx(effects[:1], abs=1e-4)
+    assert edge_attribution(asked, "eap") == pytest.approx(edge_attribution(two_runs(("llama", "plain")), "eap"), abs=1e-5)
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +329,8 @@ def test_pairs_that_are_none():
     refused("No metric 'nll'", clean, other, metric="nll")
     # What comes after a position plays no part in the answer there.
     refused("nothing to explain", clean, model.run([*IDS[:-1], IDS[-1] + 1]), position=3)
+    bridge = subject("gpt2", "bridge").model
+    refused("nothing to explain", bridge.run(IDS), bridge.run([*IDS[:-1], IDS[-1] + 1]), metric="kl", position=3)
     with pytest.raises(AttnWidgetError, match="No edge 262: this graph has 262"):
         edge_effects(make_pair(clean, other), [262])
 
