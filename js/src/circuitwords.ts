@@ -92,8 +92,9 @@ export function nodeLines(circuit: Circuit, index: number, shown: readonly numbe
   const node = circuit.nodes[index]!;
   const { into, from } = edgesOf(circuit, index, shown);
   const sum = (list: number[]) => compact(list.reduce((all, i) => all + weight(circuit.edges[i]!), 0));
+  const word = shown.some((i) => circuit.edges[i]!.effect === null) ? "scores" : "effects";
   const flow = [
-    into.length > 0 && `reads ${count(into.length, "edge")} (effects together ${sum(into)})`,
+    into.length > 0 && `reads ${count(into.length, "edge")} (their ${word} sum to ${sum(into)})`,
     from.length > 0 && `is read by ${count(from.length, "edge")} (${sum(from)})`,
   ].filter(Boolean);
   const missed = circuit.minimality.find((one) => one.node === index);

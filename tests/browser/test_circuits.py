@@ -68,9 +68,9 @@ def test_a_circuit_is_found_looked_at_ablated_and_exported(notebook, loaded, sho
     run.click()
     nodes = panel.get_by_role("toolbar", name=re.compile("^Circuit:"))
     expect(nodes.get_by_role("button", name=re.compile("^logits"))).to_be_visible(timeout=FOUND)  # long before all is measured
-    expect(panel.get_by_label("Minimality")).to_be_visible(timeout=FOUND)
+    expect(panel.get_by_role("region", name="Minimality")).to_be_visible(timeout=FOUND)
     expect(run).to_be_visible(timeout=FOUND)
-    expect(panel.get_by_label("Completeness")).to_be_visible()
+    expect(panel.get_by_role("region", name="Completeness")).to_be_visible()
     book.soon("w.busy", False)
 
     # The same circuit, with the same numbers, as in the kernel.

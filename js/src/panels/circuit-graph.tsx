@@ -16,7 +16,7 @@ import {
   weight,
 } from "../draw/circuit-edges";
 import { asGrid, compact as layOut, type Picture } from "../draw/circuit-layout";
-import { compact } from "../labels";
+import { compact, headName } from "../labels";
 import type { Circuit } from "../source/ops";
 import type { Store } from "../store";
 import { useDevicePixelRatio } from "./attention-hooks";
@@ -165,9 +165,20 @@ function usePointed(
     const node = at && "node" in at ? now.nodes[at.node] : null;
     store.ui.hoverHead.value = node?.kind === "head" ? [node.layer, node.head!] : null;
   });
-  // What was pointed at may be gone from the next drawing.
+  // A head that is pointed at in the grid or in a list.
+  useSignalEffect(() => {
+    const head = store.ui.hoverHead.value;
+    const name = head && headName(head);
+    for (const one of box.current?.querySelectorAll<HTMLElement>("[data-node]") ?? []) {
+      one.toggleAttribute("data-pointed", name === known.current.circuit.nodes[Number(one.dataset.node)]?.name);
+    }
+  });
+  // What was pointed at may be gone from the next drawing, and is when there is none.
   useEffect(() => {
     pointed.value = null;
+    return () => {
+      store.ui.hoverHead.value = null;
+    };
   }, [drawing]);
 }
 

@@ -40,7 +40,7 @@ export function CircuitPanel({ store }: { store: Store }) {
       <CircuitPair store={store} />
       <CircuitSettings store={store} />
       {!circuit.paired.value && <p class="aw-none">{NOT_OF_THE_TASK}</p>}
-      {error && <ErrorMessage error={error} onRetry={found.retry} />}
+      {error && <ErrorMessage error={error} onRetry={circuit.run} />}
       {said ? (
         <>
           <div class="aw-row aw-circuit-line aw-s">
