@@ -132,7 +132,7 @@ function bowOf(picture: Picture, a: Spot, b: Spot, y1: number, led: boolean): nu
     .slice(a.column + 1, b.column)
     .flatMap(({ nodes }) => nodes.map((i) => picture.spots[i]!));
   let [best, fewest] = [0, Number.POSITIVE_INFINITY];
-  for (const size of [0, 24, -24, 48, -48, 80, -80]) {
+  for (const size of [0, 16, -16, 32, -32, 48, -48, 72, -72, 96, -96]) {
     const bow = away * size;
     const path = sample(cubic(a, b, y1, bow));
     let hit = 0;

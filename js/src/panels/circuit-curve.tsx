@@ -88,11 +88,11 @@ export function CircuitCurve({ circuit, width }: { circuit: Circuit; width: numb
           </text>
         ))}
         <text class="aw-axis" x={LEFT + (width - LEFT - RIGHT) / 2} y={HEIGHT - 4} text-anchor="middle">
-          edges kept, log scale
+          top edges taken, log scale
         </text>
       </svg>
       <figcaption class="aw-foot">
-        The top edges kept, all others as on the second prompt. Ring: this circuit.{" "}
+        The top edges less those that lead nowhere, all others as on the second prompt. Ring: this circuit.{" "}
         {random > 0 &&
           `Grey: median and range of ${count(random, "random circuit")} of as many edges${cut ? ", cut off where it leaves the plot" : ""}.`}{" "}
         {curveWords(circuit)}
