@@ -25,14 +25,14 @@ LOOKS = 0.2
 """The attention from the position to the target that a name-mover-like head must have."""
 RAISES = 0.05
 """What patching an edge into its queries must add to a name-mover-like head's attention to `against`."""
-KINDS = {"previous_token": "previous-token", "duplicate_token": "duplicate-token", "induction": "induction"}
+ROLES_OF_KINDS = {"previous_token": "previous-token", "duplicate_token": "duplicate-token", "induction": "induction"}
 MOVER, NEGATIVE, INHIBITION = "name-mover-like", "negative-name-mover-like", "inhibition-like"
 
 
 def kind_roles(heads: Sequence[Head], kinds: HeadKinds) -> dict[Head, list[Role]]:
     """previous-token, duplicate-token and induction: found by `detect_heads` (score at or over its threshold, and above chance)."""
     found: dict[Head, list[Role]] = {}
-    for name, role in KINDS.items():
+    for name, role in ROLES_OF_KINDS.items():
         inside = set(kinds.heads(name)) & set(heads)
         for head in sorted(inside):
             shown = (

@@ -14,7 +14,7 @@ from ..run import Run
 from .circuit import Circuit, CircuitEdge, CircuitNode, Role
 from .circuitchecks import completeness, minimality
 from .circuitcurve import EDGES, Attempt, Faithfulness, cpr_and_cmd, curve, in_steps, ranked, rounding_of, sizes_of, top
-from .circuitroles import KINDS, roles_of
+from .circuitroles import ROLES_OF_KINDS, roles_of
 from .discoverynotes import note, python, value_of
 from .discoveryquestion import LIMIT, METHODS, CircuitQuestion, ask
 from .discoveryscores import scores_of
@@ -208,9 +208,9 @@ class _Search:
             return {}, ["No roles: the attention patterns of this model cannot be read."]
         if kinds is None and heads:
             try:
-                kinds = detect_heads(asked.run.model, list(KINDS), progress=self.progress)
+                kinds = detect_heads(asked.run.model, list(ROLES_OF_KINDS), progress=self.progress)
             except AttnWidgetError as error:
-                unsaid.append(f"Not looked for: {', '.join(KINDS.values())} ({str(error).split(':')[0]}).")
+                unsaid.append(f"Not looked for: {', '.join(ROLES_OF_KINDS.values())} ({str(error).split(':')[0]}).")
         measure = asked.measure
         return roles_of(asked.pair, effects, heads, kinds, measure.target, measure.against, measure.position), unsaid
 
