@@ -164,13 +164,14 @@ def targets(before, rows):
     return {size: tokens[:3] for size, tokens in by_size.items()}
 
 
-def test_what_is_called_minimum_is_the_minimum_and_what_is_not_found_is_not_there(every_set):
+@pytest.mark.parametrize("how", [{}, {"beam": 1, "candidates": 1}], ids=["usual", "narrow"])
+def test_what_is_called_minimum_is_the_minimum_and_what_is_not_found_is_not_there(every_set, how):
     s, before, rows = every_set
     run, seen = s.model.run(IDS), targets(before, rows)
     assert {1, 2, None} <= set(seen), "the model has something to find"
     for size, tokens in seen.items():
         for token in tokens:
-            found = study(run, token, max_heads=UP_TO)
+            found = study(run, token, max_heads=UP_TO, random=4, **how)
             if size is None:
                 assert found.verdict == "none found" and found.found is None
                 assert [(t.sets, t.of) for t in found.tried] == [(12, 12), (66, 66), (220, 220)]
