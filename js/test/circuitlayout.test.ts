@@ -61,6 +61,10 @@ describe("every edge leads rightward, and no node lies on another", () => {
     expectApart(picture);
     expectApart(asGrid(names.map(node), { layers: 1, heads: 64 }, { width: 600 }));
     expectApart(drawn(circuit(["embed", "logits"], [edge(0, 1)]), 600).picture);
+    const deep = ["embed", ...Array.from({ length: 126 }, (_, l) => `L${l}H5`), "logits"].map(node);
+    expectApart(
+      asGrid([...deep.slice(0, -1), { ...deep.at(-1)!, layer: 126 }], { layers: 126, heads: 64 }, { width: 600 }),
+    );
     expect(drawn(circuit([], []), 600).picture.columns).toEqual([]);
   });
 });

@@ -144,7 +144,7 @@ function sizeOf(node: CircuitNode, look: Look, pitch: number, h: number): { w: n
   if (node.kind === "logits") return { w: LOGITS[look], h: 36 };
   if (node.kind === "embed") return { w: EMBED[look], h: Math.max(h, 16) };
   if (look !== "mark") return { w: WIDTH[look], h };
-  return { w: Math.max(4, Math.min(14, pitch * 0.45)), h: Math.min(h, 14) };
+  return { w: Math.max(2, Math.min(14, pitch * 0.45)), h: Math.min(h, 14) };
 }
 
 /** A layer's name once, though its MLP may have a column of its own; none on top of another. */

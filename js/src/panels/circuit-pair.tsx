@@ -132,7 +132,7 @@ function Both({ store, said }: { store: Store; said: Counterfactual }) {
               </span>
             </span>
           ) : (
-            near(i - 1) && <Fragment key={i}> … </Fragment>
+            (i === 0 || near(i - 1)) && <Fragment key={i}> … </Fragment>
           ),
         )}
       </div>
