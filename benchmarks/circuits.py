@@ -6,8 +6,8 @@ On GPT-2 small's shape with random weights, each way in its turn in one process,
   `ig_steps > 1` is not implemented) and refuses grouped-query attention, so that SmolLM2 is ours alone;
 - 100 edges patched, measured: ours, and one full forward of the bridge for each edge with a hook on the input that it changes;
 - one circuit of half of all edges, drawn at random: ours, and the one forward with hooks of TransformerLens's own `faithfulness`, without
-  the checks, the runs of both prompts and the forwards for each class of edges that it does besides (`_ablate_edges`). A circuit of 200
-  edges is timed on SmolLM2 alone: on random weights the top ones lead nowhere.
+  the checks, the runs of both prompts and the forwards for each class of edges that it does besides (`_ablate_edges`); a circuit of the
+  top 200 edges: ours.
 
 What the ways say is compared before they are timed. The forward that things are counted in is that of the plain model, 14 tokens.
 """
