@@ -1,9 +1,9 @@
 """A pair of heads that stand in for each other: without either nothing changes, without both the answer does.
 
 One layer, no norm, uniform patterns. The last two heads each add 1 to a number b, of which the MLP makes
-min(b, 1) = relu(b) − relu(b − 1). logit(TARGET) = 3 min(b, 1) − 1 + the first head's `lead`, logit(AGAINST) = 0, all others −10: without
-one of the two heads it is what it was, to the bit, and without both it is −1 + lead. The gradient of min(b, 1) at b = 2 is 0, so no
-first-order estimate sees them either.
+min(b, 1) = relu(b) − relu(b − 1). logit(TARGET) = 3 min(b, 1) + `start` + the sum of `leads`, which the first heads add; logit(AGAINST)
+is 0 and all others are −10. Without one of the two heads it is what it was, to the bit, and without both it is 3 less. The gradient of
+min(b, 1) at b = 2 is 0, so no first-order estimate sees them either.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ PAIR = ((0, 6), (0, 7))
 
 
 @cache
-def backup_model(lead: float = 0.0) -> nn.Module:
-    """Head 0 adds `lead` to logit(TARGET); head 1 adds 1 to the logit of a token that never comes first; heads 2 to 5 add nothing."""
+def backup_model(leads: tuple[float, ...] = (), start: float = -1.0) -> nn.Module:
+    """Head 5 adds 1 to the logit of a token that never comes first; those between the leads and it add nothing."""
     from transformer_lens.config import TransformerBridgeConfig
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -54,9 +54,10 @@ def backup_model(lead: float = 0.0) -> nn.Module:
     }
     weights["tok_embed.weight"][:, one] = 1
     weights["head.weight"][:, one] = -10
-    weights["head.weight"][TARGET, one], weights["head.weight"][AGAINST, one] = -1, 0
+    weights["head.weight"][TARGET, one], weights["head.weight"][AGAINST, one] = start, 0
     weights["head.weight"][TARGET, output] = weights["head.weight"][DECOY, decoy] = 1
-    for head, (to, weight) in {0: (output, lead), 1: (decoy, 1.0), 6: (b, 1.0), 7: (b, 1.0)}.items():
+    writes = {**{head: (output, lead) for head, lead in enumerate(leads)}, 5: (decoy, 1.0), 6: (b, 1.0), 7: (b, 1.0)}
+    for head, (to, weight) in writes.items():
         weights["layers.0.attn.v.weight"][head * D_HEAD, one] = 1
         weights["layers.0.attn.o.weight"][to, head * D_HEAD] = weight
     weights["layers.0.mlp.fc_in.weight"][:, b] = 1

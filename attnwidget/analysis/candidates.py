@@ -48,9 +48,15 @@ class Candidates:
         self.refused: dict[str, str] = {}
         self._raised: BaseException | None = None
         self._promise: Gains | None = None
+        self._found: dict[Heads, list[Head]] = {}
 
     def at(self, heads: Heads) -> list[Head]:
         """Heads to add to `heads`, those that are high on any list first."""
+        if heads not in self._found:
+            self._found[heads] = self._at(heads)
+        return self._found[heads]
+
+    def _at(self, heads: Heads) -> list[Head]:
         lists = [self.singles(), self._attribution(heads), self._direct(heads)]
         rank: dict[Head, int] = {}
         for gains in lists:

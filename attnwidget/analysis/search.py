@@ -64,7 +64,7 @@ class Search:
             # What no head shows alone, two may show together; the beam is to have its part of the budget.
             self._pairs(self.left if self._untried(2) <= self.left else self.left // 2)
         self._beam()
-        self._all_that_fits()
+        self._widen()
         self._draw()
         self._settle()
         for size in self.trials.sizes:
@@ -89,17 +89,22 @@ class Search:
             if not self.trials.count(size):
                 return
 
-    def _all_that_fits(self) -> None:
-        """Without a target, or where none was found: all sets of the sizes that the budget has room for, and of pairs as many as it has."""
+    def _widen(self) -> None:
+        """Without a target, or where none was found: all sets of the sizes that the budget has room for, or as many pairs as half of it
+        has; then the beam again, from the best of those."""
         for size in range(2, self.largest + 1):
             if self.found is not None:
                 return
-            if self._untried(size) <= self.left:
-                self._every(size)
-            elif size == 2 and self.targeted:
-                return self._pairs(self.left)
-            else:
-                return
+            if self._untried(size) > self.left:
+                break
+            self._every(size)
+        else:
+            return
+        if size == 2:
+            self._pairs(self.left // 2)
+        self._beam()
+        if self.targeted and self.found is None:
+            self._pairs(self.left)
 
     def _pairs(self, most: int) -> None:
         """All pairs of as many of the most promising heads as `most` new sets allow."""
@@ -111,8 +116,9 @@ class Search:
             if new > most:
                 break
             among += 1
-        self.pairs_among = among if 1 < among < len(ordered) else None
         self._every(2, tuple(sorted(ordered[:among])))
+        if not self._done(2)():  # else it ended before
+            self.pairs_among = among if 1 < among < len(ordered) else None
 
     def _every(self, size: int, among: Heads | None = None) -> None:
         """All sets of a size, of the heads `among`, but those that were run; where there is a target, until one does it.
@@ -168,10 +174,12 @@ class Search:
             for smaller in range(2, size):
                 if self._untried(smaller) == 0:
                     continue
-                if self._untried(smaller) > self.left:
-                    break
-                self._every(smaller)
-                if self.found != found:
+                whole = self._untried(smaller) <= self.left
+                if whole:
+                    self._every(smaller)
+                elif smaller == 2:
+                    self._pairs(self.left)
+                if self.found != found or not whole:
                     break
             if self.found == found:
                 return

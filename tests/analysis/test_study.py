@@ -126,7 +126,7 @@ def test_a_pair_of_backups_is_found_though_no_head_shows_anything_alone():
 
 def test_pairs_are_tried_when_the_beam_was_led_elsewhere():
     """Head 0 looks promising and leads nowhere: without it the margin is -1.5, and nothing but the pair changes it further."""
-    run = load_model(backup_model(0.5)).run(knapsack_prompt())
+    run = load_model(backup_model((0.5,))).run(knapsack_prompt())
     about = {"beam": 1, "candidates": 1, "random": 0, "max_heads": 2}
     found = study(run, SECOND, **about)
     assert found.found.heads == PAIR and found.found.margin == 0.5 and found.verdict == "minimum"
@@ -135,10 +135,19 @@ def test_pairs_are_tried_when_the_beam_was_led_elsewhere():
     assert little.verdict == "none found" and little.heads == () and not any(one.proved for one in little.certificate if "pair" in one.text)
 
 
-def test_a_larger_set_that_was_found_first_is_no_minimum_once_the_pair_is_known():
-    run = load_model(backup_model(0.5)).run(knapsack_prompt())
-    found = study(run, SECOND, beam=1, candidates=2, random=0, max_heads=8)
-    assert found.found.heads == PAIR and found.verdict == "minimum"
+def test_a_set_that_was_found_first_gives_way_to_a_smaller_one_where_that_can_be_known():
+    """Three heads add 1 each to a lead of 2.5, so all three do it, no two of them do, and the pair of backups, which lose 3, do too."""
+    run = load_model(backup_model((1.0, 1.0, 1.0), -3.5)).run(knapsack_prompt())
+    narrow = {"beam": 1, "candidates": 3, "random": 0, "max_heads": 4}
+    # Not enough for all 28 pairs.
+    found = study(run, SECOND, budget=20, **narrow)
+    assert found.found.heads == ((0, 0), (0, 1), (0, 2)) and found.found.margin == 0.5 and found.verdict == "1-minimal"
+    assert [r.margin for r in found.restored] == [-0.5] * 3
+    tried = found.tried[1]
+    assert tried.sets < tried.of == 28 and not found.certificate[-1].proved and f"{tried.sets} of 28 tried" in found.certificate[-1].text
+    whole = study(run, SECOND, budget=40, **narrow)
+    assert whole.found.heads == PAIR and whole.found.margin == 0.5 and whole.verdict == "minimum"
+    assert {r.margin for r in whole.restored} == {-2.5} and len(whole.sizes) == 3
 
 
 # -- every set of a small model, on its twin ----------------------------------------------------------------------------
@@ -517,13 +526,16 @@ def test_what_cannot_be_studied_is_refused():
 
 
 @pytest.mark.demo
-def test_smollm2_says_john_without_three_heads(prompt):
+def test_smollm2_says_john_without_two_heads(prompt):
     run = load_model("smollm2-135m").run(prompt)
     john = run.model.token_id(" John")
     found = study(run, " John", random=4)
     assert found.before.first.token == " Mary" and found.found.first.token == " John"
-    assert len(found.heads) == 3 and found.verdict == "1-minimal"
-    assert found.found.margin == pytest.approx(margin(run.ablate(list(found.heads)).logits_at(), john)) and found.found.margin > 1.22
+    # The beam came to three heads; what was left of the budget found two.
+    assert len(found.heads) == 2 and found.verdict == "minimum" and found.sizes[2].margin > 1.22
+    for one in reported(found):
+        assert one.margin == pytest.approx(margin(run.ablate(list(one.heads)).logits_at(), john))
+    assert found.found.margin > 0 and max(margin(run.ablate(head).logits_at(), john) for head in found.heads) < 0
     for one in found.restored:
         back = run.ablate([head for head in found.heads if head != one.head])
         assert one.margin == pytest.approx(margin(back.logits_at(), john)) and one.margin < 0
