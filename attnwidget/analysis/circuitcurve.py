@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import torch
 
 from .circuit import CurvePoint, RandomCircuits
 from .patching import Pair, Progress, circuit_effects, faithfulness
@@ -87,12 +86,6 @@ def ranked(scores: np.ndarray, least: float = 0.0) -> np.ndarray:
     size = np.nan_to_num(np.abs(scores), nan=0.0)
     order = np.argsort(-size, kind="stable")
     return order[size[order] > least]
-
-
-def rounding_of(pair: Pair) -> float:
-    """The largest effect of an edge that rounding alone may make: 8 units in the last place of the largest logit of the clean answer."""
-    logits = pair.measure.before
-    return 8 * torch.finfo(pair.clean.model.dtype).eps * logits[logits.isfinite()].abs().max().item()
 
 
 def top(order: np.ndarray, n: int, total: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..heads import Head
 from ..run import Run
 from .circuit import Circuit, CircuitEdge, CircuitNode, Role
 from .circuitchecks import completeness, minimality
-from .circuitcurve import EDGES, Attempt, Faithfulness, cpr_and_cmd, curve, in_steps, ranked, rounding_of, sizes_of, top
+from .circuitcurve import EDGES, Attempt, Faithfulness, cpr_and_cmd, curve, in_steps, ranked, sizes_of, top
 from .circuitroles import ROLES_OF_KINDS, roles_of
 from .discoverynotes import note, python, value_of
 from .discoveryquestion import LIMIT, METHODS, CircuitQuestion, ask
@@ -57,7 +57,8 @@ def discover_circuit(
         steps: of "eap_ig".
         metric, target, against, position: what is asked, as in `score`; `against` is by default the counterfactual's first choice.
             What a `Counterfactual` was made for is its own, unless said otherwise here.
-        edges: how many of the edges of largest |score| are taken; those whose score is 0 (or, of "exact", no more than rounding) never are.
+        edges: how many of the edges of largest |score| are taken; those whose score is 0 (or, of "exact", no more than
+            `rounding_of` measures) never are.
         random: random circuits beside each size of the curve.
         seed: of random circuits, and of the sets of nodes of the checks.
         checks: completeness and minimality too.
@@ -108,11 +109,11 @@ class _Search:
         """The circuit after each stage, the last one whole."""
         asked, graph, pair = self.asked, self.asked.graph, self.asked.pair
         scores = scores_of(asked, self.progress)
-        order = ranked(scores, rounding_of(pair) if asked.method == "exact" else 0.0)
+        order = ranked(scores, pair.rounding if asked.method == "exact" else 0.0)
         taken = order[: asked.edges]
         mask = graph.prune(top(taken, len(taken), len(graph)))
         kept = [int(edge) for edge in taken if mask[edge]]
-        circuit = self._with_edges(self._whole(scores, mask, len(taken) - len(kept), kept), kept)
+        circuit = self._with_edges(self._whole(scores, mask, len(taken), kept), kept)
         yield circuit
         if pair is None:
             return
@@ -138,8 +139,8 @@ class _Search:
         if asked.checks and kept:
             yield from self._checks(circuit, measure, mask, roles)
 
-    def _whole(self, scores: np.ndarray, mask: np.ndarray, pruned: int, kept: Sequence[int]) -> Circuit:
-        """The circuit without its edges."""
+    def _whole(self, scores: np.ndarray, mask: np.ndarray, taken: int, kept: Sequence[int]) -> Circuit:
+        """The circuit without its edges; `taken` were ranked first, `kept` of them lead somewhere."""
         asked, model, measure, pair = self.asked, self.asked.run.model, self.asked.measure, self.asked.pair
         told = asked.method != "information_flow" or pair is not None
         return Circuit(
@@ -154,10 +155,10 @@ class _Search:
             nodes=(),
             edges=(),
             total=len(asked.graph),
-            pruned=pruned,
+            pruned=taken - len(kept),
             clean=value_of(measure, asked.run),
             counterfactual=None if pair is None else value_of(measure, pair.counterfactual),
-            note=note(asked, len(kept)),
+            note=note(asked, taken, len(kept)),
             python=python(asked),
             graph=asked.graph,
             scores=scores,

@@ -22,7 +22,7 @@ def value_of(measure: Measure, run: Run) -> float:
     return metrics.entropy(row) if name == "entropy" else metrics.kl(measure.row(measure.before), row)
 
 
-def note(asked: CircuitQuestion, kept: int) -> str:
+def note(asked: CircuitQuestion, taken: int, kept: int) -> str:
     """One line: what was asked, what stands in for what is left out, on which weights."""
     run, measure, pair = asked.run, asked.measure, asked.pair
     at = "last token" if measure.position == len(run.ids) - 1 else f"token {measure.position}"
@@ -34,11 +34,16 @@ def note(asked: CircuitQuestion, kept: int) -> str:
         changed = sum(a != b for a, b in zip(run.ids, pair.counterfactual.ids, strict=True))
         tokens = f"{changed} token{'' if changed == 1 else 's'}"
         parts.append(f"{measure.label}, {at}")
+        parts.append(f"m(M) − m(∅) = {pair.effect_of_all:.4g}")
         parts.append(f"what is left out carries what it carries in a prompt with {tokens} changed")
         if asked.method == "information_flow":
             parts.append("ranked by flow, which is not about a task")
-    if kept == 0:
-        parts.append(f"none of the top {asked.edges} edges lies on a path from embed to logits within them: take more")
+    if taken == 0:
+        exact = asked.method == "exact"
+        parts.append(f"no edge's effect exceeds rounding, {pair.rounding:.2g}" if exact else "no edge has a score other than 0")
+    elif kept == 0:
+        top = "the top edge does not lie" if taken == 1 else f"none of the top {taken} edges lies"
+        parts.append(f"{top} on a path from embed to logits within them: take more")
     parts += [run.model.processing, str(run.model.dtype).removeprefix("torch.")]
     line = "; ".join(parts)
     return f"{line[0].upper()}{line[1:]}."

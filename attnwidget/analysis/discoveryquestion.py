@@ -8,7 +8,6 @@ from numbers import Integral
 
 from ..errors import AttnWidgetError
 from ..run import Run
-from .circuitcurve import rounding_of
 from .edgegraph import EdgeGraph, edge_graph
 from .measure import Measure, make_measure
 from .patching import Pair, make_pair
@@ -114,10 +113,11 @@ def _compared(run: Run, other: object, about: Mapping[str, object]) -> tuple[Edg
     elif not isinstance(other, Run):
         other = run.model.run(other if isinstance(other, str) else list(other), prepend_bos=run.prepend_bos)
     pair = make_pair(run, other, **about)
-    if pair.measure.metric.name == "logit_diff" and abs(pair.effect_of_all) <= rounding_of(pair):
+    if abs(pair.effect_of_all) <= pair.rounding:
         raise AttnWidgetError(
-            f"Both prompts give the same answer but for rounding ({pair.measure.label} between them is {pair.effect_of_all:.2g}), so "
-            "there is nothing to explain: change a word that the answer depends on, or ask for another target or position."
+            f"Both prompts give the same answer but for rounding ({pair.measure.label} between them is {pair.effect_of_all:.2g}, and rounding "
+            f"alone makes up to {pair.rounding:.2g}), so there is nothing to explain: change a word that the answer depends on, or ask for "
+            "another metric, target or position."
         )
     return pair.graph, pair.measure, pair
 

@@ -25,6 +25,7 @@ from .edgegraph import EdgeGraph, edge_graph
 from .edgeruns import patched
 from .measure import METRICS, Measure, make_measure
 from .method import Progress
+from .rounding import rounding_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,11 @@ class Pair:
         """What every component read and wrote in the clean and in the counterfactual run."""
         engine = self.clean.model.engine
         return trace(components(engine, self.clean._recording)), trace(components(engine, self.counterfactual._recording))
+
+    @cached_property
+    def rounding(self) -> float:
+        """The largest drop of the metric that rounding alone may make at the clean answer, measured (`rounding_of`)."""
+        return rounding_of(self.clean, self.measure)
 
     def __repr__(self) -> str:
         return f"Pair({self.clean!r}, {self.counterfactual!r}, {self.measure.label}: {self.effect_of_all:.6g})"

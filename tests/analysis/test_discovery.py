@@ -1,7 +1,9 @@
 """Circuits found: the hand-built one by every method, models of every kind, and a real model on a real prompt."""
 
+import copy
 import json
 import math
+from functools import cache
 
 import networkx as nx
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from attnwidget import AttnWidgetError, Circuit, Head, ModelError, counterfactual, discover_circuit, load_model
+from attnwidget.analysis import patching
 from attnwidget.analysis.circuitcurve import Faithfulness
 from attnwidget.analysis.discoveryscores import forwards
 from attnwidget.analysis.edgegraph import make_graph
@@ -256,25 +259,67 @@ def test_a_circuit_that_leads_nowhere_is_empty_and_says_so():
     model = subject("gpt2").model
     circuit = discover_circuit(model.run(IDS), OTHER_IDS, edges=1, random=1)
     assert circuit.edges == () and circuit.nodes == () and circuit.pruned == 1 and circuit.faithfulness == 0 and circuit.heads == []
-    assert "none of the top 1 edges" in circuit.note and circuit.cpr is not None and circuit.completeness == ()
+    assert "the top edge does not lie on a path" in circuit.note and circuit.cpr is not None and circuit.completeness == ()
 
 
-def test_a_difference_that_rounding_can_make_is_none(monkeypatch):
-    from attnwidget.analysis import discoveryquestion
+RANKED = ["logit_diff", "probability", "log_probability", "kl", "entropy"]
 
+
+@pytest.mark.parametrize("metric", RANKED)
+def test_a_difference_that_rounding_can_make_is_none(monkeypatch, metric):
     model = subject("gpt2").model
     run, other = model.run(IDS), model.run(OTHER_IDS)
-    effect = make_pair(run, other).effect_of_all
+    effect = make_pair(run, other, metric).effect_of_all
     for factor, refused in ((1.01, True), (0.99, False)):
-        monkeypatch.setattr(discoveryquestion, "rounding_of", lambda pair, factor=factor: factor * abs(effect))
+        monkeypatch.setattr(patching, "rounding_of", lambda run, measure, factor=factor: factor * abs(effect))
         if refused:
-            with pytest.raises(AttnWidgetError, match="but for rounding"):
-                discover_circuit(run, other, **QUICK)
+            with pytest.raises(AttnWidgetError, match="but for rounding.*rounding alone"):
+                discover_circuit(run, other, metric=metric, **QUICK)
         else:
-            assert discover_circuit(run, other, **QUICK).edges
-    monkeypatch.undo()
-    logits = run.logits_at()
-    assert discoveryquestion.rounding_of(make_pair(run, other)) == pytest.approx(8 * 2**-23 * logits.abs().max().item())
+            assert f"m(M) − m(∅) = {effect:.4g};" in discover_circuit(run, other, metric=metric, **QUICK).note
+
+
+@cache
+def in_bf16():
+    """A model in half precision, and in float32 with the very same weights."""
+    half = copy.deepcopy(subject("gpt2").twin).bfloat16()
+    return load_model(half), load_model(copy.deepcopy(half).float())
+
+
+@pytest.mark.parametrize("metric", RANKED)
+def test_exact_takes_what_is_no_rounding_in_every_metric_and_precision(metric):
+    half, whole = in_bf16()
+    of = {}
+    for model in (half, whole):
+        run, other = model.run(IDS), model.run(OTHER_IDS)
+        named = {"logit_diff": {"against": 3}}.get(metric, {})
+        about = named | ({} if metric in ("kl", "entropy") else {"target": int(half.run(IDS).logits_at().argmax())})
+        pair = make_pair(run, other, metric, **about)
+        effects = edge_effects(pair, range(len(pair.graph)))
+        circuit = discover_circuit(run, other, method="exact", metric=metric, edges=1000, random=1, checks=False, **about)
+        taken = np.flatnonzero(np.abs(circuit.scores) > pair.rounding)
+        assert len(circuit.edges) + circuit.pruned == len(taken) and np.abs(circuit.scores).argmax() in taken
+        assert circuit.edges and min(abs(edge.effect) for edge in circuit.edges) > pair.rounding
+        assert circuit.scores == pytest.approx(effects, abs=pair.rounding)
+        of[model] = pair, effects, taken
+    pair, effects, taken = of[half]
+    _, true, known = of[whole]
+    # What an edge without an effect may seem to have in half precision is no more than that, and what is taken has the right sign.
+    off = np.abs(effects - true)
+    assert off[np.abs(true) < pair.rounding / 2].max() <= pair.rounding < 50 * np.quantile(off, 0.9)
+    assert (np.sign(effects[taken]) == np.sign(true[taken])).all()
+    assert 10 < len(taken) < len(effects) and len(known) == len(effects)
+
+
+def test_where_no_edge_is_taken_it_is_said_why(monkeypatch):
+    model = subject("gpt2").model
+    run = model.run(IDS)
+    effects = np.abs(edge_effects(make_pair(run, model.run(OTHER_IDS)), range(262)))
+    between = (effects.max() + abs(make_pair(run, model.run(OTHER_IDS)).effect_of_all)) / 2
+    monkeypatch.setattr(patching, "rounding_of", lambda run, measure: between)
+    circuit = discover_circuit(run, OTHER_IDS, method="exact", random=1)
+    assert circuit.edges == () and circuit.pruned == 0
+    assert f"no edge's effect exceeds rounding, {between:.2g};" in circuit.note and "path" not in circuit.note
 
 
 def test_roles_that_could_not_be_looked_for_are_named(hand_built, ids, monkeypatch):
