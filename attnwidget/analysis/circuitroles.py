@@ -133,11 +133,12 @@ def roles_of(
     kinds: HeadKinds | None,
     target: int | None,
     against: int | None,
-    position: int,
+    position: int | None,
 ) -> dict[Head, tuple[Role, ...]]:
-    """The roles of the heads of a circuit, whose kept edges have these measured `effects`."""
+    """The roles of the heads of a circuit, whose kept edges have these measured `effects`. A classifier answers with no token, and at no
+    position (None), so its heads move no name."""
     found: dict[Head, list[Role]] = {} if kinds is None else kind_roles(heads, kinds)
-    if target is not None:
+    if target is not None and position is not None:
         movers = mover_roles(pair.clean, pair.graph, effects, target, position)
         inhibiting = {} if against is None else inhibition_roles(pair, list(effects), list(movers), against, position)
         for some in (movers, inhibiting):

@@ -16,9 +16,44 @@ import torch
 from torch import Tensor
 
 from ..engine.components import Trace
-from ..engine.memory import CPU_TOKENS, free_bytes, if_it_fits, rows_together
+from ..engine.engine import Engine, Recording
+from ..engine.memory import CPU_TOKENS, free_bytes, if_it_fits, rows_together, unused_bytes
+from ..errors import AttnWidgetError
 from .edgegraph import EdgeGraph
 from .edgeruns import columns
+
+_SOURCES = 32  # whose changes are gathered together
+
+
+def circuit_bytes(graph: EdgeGraph, engine: Engine, recording: Recording) -> int:
+    """What a run of one circuit takes: what each component changes, and in the widest layer the streams that inputs read and what comes of
+    them, [node or input, position, d_model] in float32 at least."""
+    inputs = sum(bool(destination.readers) for destination in graph.destinations if destination.layer == 0)
+    return _numbers(engine, recording) * (len(graph.nodes) + 8 * inputs)
+
+
+def require_memory(graph: EdgeGraph, engine: Engine, recording: Recording) -> None:
+    """`AttnWidgetError` where ranking edges and running one circuit would take more memory than there is: on a CPU the system would end
+    the process."""
+    # Scores of edges hold what every component changes, and gather it; both prompts are held with all that each layer reads and writes.
+    scoring = 2 * _numbers(engine, recording) * len(graph.nodes)
+    needed = max(circuit_bytes(graph, engine, recording), scoring) + 14 * engine.anatomy.n_layers * _numbers(engine, recording)
+    unused = unused_bytes(engine.anatomy.device)
+    if unused is None or needed <= unused:
+        return
+    tokens = recording.ids.shape[1]
+    raise AttnWidgetError(
+        f"A circuit of this prompt takes about {needed / 1e9:.2g} GB ({len(graph.nodes):,} components, {tokens:,} tokens, "
+        f"{recording.resid[0].shape[-1]:,} numbers each) and {unused / 1e9:.2g} GB are free: shorten both prompts to about "
+        f"{tokens * unused // needed:,} tokens, take a smaller model, or ask for head scores ('ablation', 'attribution') instead."
+    )
+
+
+def _numbers(engine: Engine, recording: Recording) -> int:
+    """Bytes of what one component writes at all positions."""
+    stream, anatomy = recording.resid[0], engine.anatomy
+    width = max(stream.shape[-1], anatomy.n_heads * anatomy.d_head)
+    return torch.promote_types(stream.dtype, torch.float32).itemsize * stream.shape[1] * width
 
 
 class CircuitRuns:
@@ -46,9 +81,10 @@ class CircuitRuns:
 
     def _rows(self) -> int:
         """Circuits run together: what fits, and on a CPU what can be waited for."""
-        of_one = 8 * self.tokens * self.width * (len(self.graph.nodes) + 4 * self.inputs)
-        device = self.parts.engine.anatomy.device
-        rows = [int(free_bytes(device) / 2 / of_one), 64]
+        engine = self.parts.engine
+        device, of_one = engine.anatomy.device, circuit_bytes(self.graph, engine, self.parts.recording)
+        rows = [int(free_bytes(device) / of_one), 64]
+        rows += [] if engine.max_rows is None else [engine.max_rows]  # the tail may refuse more
         if device.type == "cpu":
             rows.append(CPU_TOKENS // (4 * self.tokens))  # a circuit takes some forwards
         return max(1, min(rows))
@@ -88,8 +124,11 @@ class CircuitRuns:
                 continue
             unlike, which = np.unique(of[live], axis=0, return_inverse=True)
             sources = unlike.any(0).nonzero()[0]
-            weights = torch.from_numpy(unlike[:, sources]).to(changes)
-            found.append(weights @ changes[circuit, torch.from_numpy(sources).to(changes.device)])
+            added = changes.new_zeros(len(unlike), changes.shape[-1])
+            for some in np.array_split(sources, math.ceil(len(sources) / _SOURCES)):  # all of them would be a copy of all changes
+                weights = torch.from_numpy(unlike[:, some]).to(changes)
+                added += weights @ changes[circuit, torch.from_numpy(some).to(changes.device)]
+            found.append(added)
             rows[circuit, live] = n + which.reshape(-1)
             n += len(unlike)
         if not found:

@@ -26,6 +26,7 @@ def note(asked: CircuitQuestion, taken: int, kept: int) -> str:
     """One line: what was asked, what stands in for what is left out, on which weights."""
     run, measure, pair = asked.run, asked.measure, asked.pair
     at = "last token" if measure.position == len(run.ids) - 1 else f"token {measure.position}"
+    at = at if measure.position is not None else "the model's one answer"
     parts = []
     if pair is None:
         parts.append(f"where the answer's stream at the {at} was written, whatever is asked of it: not about a task")
@@ -58,7 +59,8 @@ def python(asked: CircuitQuestion) -> str:
     if pair is not None:
         tokens = {name: token for name in ("target", "against") if (token := getattr(measure, name)) is not None}
         given += [f'metric="{measure.metric.name}"', *(f"{name}={_token(run.model, token)}" for name, token in tokens.items())]
-    given += [f"position={measure.position}", f"edges={asked.edges}"]
+    given += [] if measure.position is None else [f"position={measure.position}"]
+    given.append(f"edges={asked.edges}")
     if pair is not None:
         given += [f"random={asked.random}", f"seed={asked.seed}"] + ([] if asked.checks else ["checks=False"])
         given += [] if asked.sizes is None else [f"sizes={list(asked.sizes)}"]

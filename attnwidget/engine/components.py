@@ -255,7 +255,8 @@ def _prove_attention(parts: Components, layer: int) -> None:
 
 
 def _order(parts: Components, layer: int) -> bool | None:
-    """Whether the block is parallel; None where its heads write nothing. Seen from two rows: clean, and with another `z` put in."""
+    """Whether the block is parallel; None where its heads write nothing. Seen from two calls, clean and with another `z` put in: row by
+    row, since not every model takes two."""
     part, clean, seen = parts.layers[layer], parts.recording.resid[layer], []
     z = z_of(parts.engine, layer, clean, parts.recording.calls[layer])
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(layer)).to(z)
@@ -263,18 +264,20 @@ def _order(parts: Components, layer: int) -> bool | None:
     streams = clean.expand(2, -1, -1)
 
     def keep(_module: nn.Module, output: Tensor) -> None:
-        seen.append(part.factor * output.reshape(streams.shape).to(parts._wide(output)).clone())
+        seen.append(part.factor * output.reshape(clean.shape).to(parts._wide(output)).clone())
 
     with hooked([part.mlp], keep):
-        parts.after(layer, streams, two)
+        for one in two.split(1):
+            parts.after(layer, clean, one)
     heads = parts.said(layer, two)
-    written = seen[0]
+    written = torch.cat(seen)
     # The same input gives the same output but for the order of sums.
     eps = torch.finfo(clean.dtype).eps
     parallel = _alike(written[:1], written[1:], eps * (64 if eps < 1e-6 else 1))
     both = Components(parts.engine, parts.recording, parts.layers, parallel)
     given = streams if parallel else (streams + heads).to(streams)
-    if not _alike(both.mlp(layer, given), written, _slack(clean.dtype)):
+    again = torch.cat([both.mlp(layer, one) for one in given.split(1)])
+    if not _alike(again, written, _slack(clean.dtype)):
         raise _Refused(f"What the MLP of layer {layer} of this model reads could not be found out, {_WAY_OUT}")
     return None if _alike(heads[:1], heads[1:], _slack(clean.dtype)) else parallel
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -28,6 +29,30 @@ def free_bytes(device: torch.device) -> int:
     free, _ = torch.cuda.mem_get_info(device)
     # What PyTorch holds for later is free as well.
     return int(GPU_SHARE * (free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)))
+
+
+def unused_bytes(device: torch.device) -> int | None:
+    """All that could be had before there is none left: on a GPU, and on Linux, also in a container (cgroup v2); elsewhere not known."""
+    if device.type == "cuda":
+        return int(free_bytes(device) / GPU_SHARE)
+    if device.type != "cpu":
+        return None
+    known = [_number("/proc/meminfo", "MemAvailable:", 1024)]
+    most, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if most is not None and used is not None:
+        # Files that were read are counted as used, and given up when there is need.
+        known.append(most - used + (_number("/sys/fs/cgroup/memory.stat", "inactive_file") or 0))
+    return min((some for some in known if some is not None), default=None)
+
+
+def _number(path: str, name: str = "", unit: int = 1) -> int | None:
+    """The number in a file, or in its line that begins with `name`; None where there is none ("max")."""
+    try:
+        lines = Path(path).read_text().splitlines()
+        words = next(line.split() for line in lines if line.startswith(name))
+        return int(words[1 if name else 0]) * unit
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
 
 
 def pass_bytes(engine: Engine, recording: Recording) -> int:

@@ -40,12 +40,10 @@ class Stream:
         """Largest relative difference that rounding in the model can make."""
         return rounding(self.resid[0].dtype)
 
-    def block(self, layer: int, *more: Edit, rows: int = 1) -> tuple[Tensor, Tensor]:
+    def block(self, layer: int, *more: Edit) -> tuple[Tensor, Tensor]:
         """What block `layer` returns [row, position, d_model] and its z, with `more` edits after those of the stream."""
         edits = [edit for edit in self.edits if edit.layer <= layer] + list(more)
-        passed = self.engine.resume(
-            self.recording, edits, start=layer, stop=layer + 1, resid=self.resid[layer], rows=rows, capture=[("z", layer)]
-        )
+        passed = self.engine.resume(self.recording, edits, start=layer, stop=layer + 1, resid=self.resid[layer], capture=[("z", layer)])
         return passed.resid[-1], passed.captured["z", layer]
 
 
@@ -191,20 +189,21 @@ def not_added(layer: int) -> str:
 
 def _moves(stream: Stream, layer: int, mlp: nn.Module | None, at: list[int], before: Tensor, heads: Tensor) -> bool:
     """Whether shrinking each head's z, with the MLP's output frozen, moves what the block returns by what `heads` [place, head, d_model]
-    lose. The first of two rows is left as it is, and the second is given its MLP's output."""
+    lose. The block is called as it is, and again with the MLP's output that it had: row by row, since not every model takes two."""
     n_heads = heads.shape[1]
     share = torch.rand(n_heads, generator=torch.Generator().manual_seed(layer)).to(heads.device)
 
+    written: list[Tensor] = []
+
     def shrink(z: Tensor) -> Tensor:
-        return torch.stack([z[0], (z[1] * (1 - share).to(z)[:, None])])
+        return z * (1 - share).to(z)[:, None]
 
     def freeze(_part: nn.Module, output: Tensor) -> Tensor:
-        rows = output.reshape(2, -1)
-        return torch.stack([rows[0], rows[0]]).reshape(output.shape)
+        written.append(output.clone())
+        return written[0].clone()  # the block may add to this very tensor
 
     with hooked([] if mlp is None else [mlp], freeze):
-        returned, _ = stream.block(layer, Edit(layer, "z", shrink), rows=2)
-    left, right = wide(returned[0, at]), wide(returned[1, at])
+        left, right = (wide(stream.block(layer, *more)[0][0, at]) for more in ((), (Edit(layer, "z", shrink),)))
     lost = torch.einsum("phd,h->pd", heads, share.to(heads))
     # What entered, too: where an MLP takes back what stood in the stream, rounding is that of the larger numbers in between.
     bound = stream.slack * (before.abs() + left.abs() + right.abs() + heads.abs().sum(1).amax(-1, keepdim=True))
