@@ -114,7 +114,7 @@ class Model:
         """The id of one token, given as its exact text or as an id; a class name or number for a classifier."""
         if self.labels is None:
             return self.vocabulary.id(token)
-        if token in self.labels:
+        if isinstance(token, str) and token in self.labels:
             return self.labels.index(token)
         if isinstance(token, Integral) and not isinstance(token, bool) and 0 <= token < len(self.labels):
             return int(token)

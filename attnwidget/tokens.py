@@ -168,9 +168,8 @@ class Vocabulary:
             values = list(ids.tolist() if hasattr(ids, "tolist") else ids)
         except TypeError:
             raise PromptError(f"A prompt is a text or one list of token ids, not {type(ids).__name__}.") from None
-        wrong = next((i for i in values if not isinstance(i, Integral) or isinstance(i, bool)), None)
-        if wrong is not None:
-            raise PromptError(f"A prompt is a text or one list of token ids; {wrong!r} is not an id.")
+        if wrong := [i for i in values if not isinstance(i, Integral) or isinstance(i, bool)]:
+            raise PromptError(f"A prompt is a text or one list of token ids; {wrong[0]!r} is not an id.")
         values = [int(i) for i in values]
         if not values:
             raise PromptError("The prompt is empty. Give at least one token id.")

@@ -116,7 +116,8 @@ class Circuit:
     metric: str
     target: Token | None
     against: Token | None
-    position: int
+    position: int | None
+    """None for a classifier, which answers once."""
     nodes: tuple[CircuitNode, ...]
     edges: tuple[CircuitEdge, ...]
     total: int
@@ -136,6 +137,9 @@ class Circuit:
     minimality: tuple[Minimality, ...] = ()
     shape: tuple[int, int] = field(default=(0, 0))
     """Layers and heads of the model."""
+
+    def __post_init__(self) -> None:
+        self.scores.flags.writeable = self.mask.flags.writeable = False
 
     @property
     def heads(self) -> list[Head]:
@@ -235,16 +239,19 @@ class Circuit:
         return graph
 
     def to_json(self) -> str:
-        """The same graph as JSON in node-link form; `networkx.node_link_graph(json.loads(text), edges="edges")` reads it."""
+        """The same graph as JSON in node-link form; `networkx.node_link_graph(json.loads(text), edges="edges")` reads it. What is undefined
+        or infinite, for which JSON has no number, is null there."""
         graph = self.to_networkx()
         return json.dumps(
-            {
-                "directed": True,
-                "multigraph": True,
-                "graph": dict(graph.graph),
-                "nodes": [{"id": name, **values} for name, values in graph.nodes(data=True)],
-                "edges": [{"source": a, "target": b, "key": key, **values} for a, b, key, values in graph.edges(keys=True, data=True)],
-            },
+            _finite(
+                {
+                    "directed": True,
+                    "multigraph": True,
+                    "graph": dict(graph.graph),
+                    "nodes": [{"id": name, **values} for name, values in graph.nodes(data=True)],
+                    "edges": [{"source": a, "target": b, "key": key, **values} for a, b, key, values in graph.edges(keys=True, data=True)],
+                }
+            ),
             ensure_ascii=False,
             allow_nan=False,
         )
@@ -276,3 +283,12 @@ class Circuit:
 
     def _repr_html_(self) -> str:
         return self.to_frame().style.format(precision=4, na_rep="").hide(axis="index").to_html()
+
+
+def _finite(value: object) -> object:
+    """`value` with None for numbers that are not finite, also inside dicts and lists."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -78,7 +78,7 @@ def discover_circuit(
     """
     about = {"metric": metric, "target": target, "against": against, "position": position}
     how = {"steps": steps, "edges": edges, "random": random, "seed": seed, "checks": checks, "sizes": sizes, "limit": limit}
-    asked = ask(run, counterfactual, method, about, how)
+    asked = ask(run, counterfactual, method, about, how, kinds)
     return search(asked, kinds, progress, partial)
 
 

@@ -8,8 +8,10 @@ from numbers import Integral
 
 from ..errors import AttnWidgetError
 from ..run import Run
+from .circuitruns import require_memory
 from .edgegraph import EdgeGraph, edge_graph
-from .measure import Measure, make_measure
+from .headkinds import HeadKinds
+from .measure import Measure, make_measure, named
 from .patching import Pair, make_pair
 from .secondprompt import Counterfactual
 
@@ -72,13 +74,16 @@ class CircuitQuestion:
         return getattr(METHODS[self.method], name).format(steps=f"{self.steps} step{'' if self.steps == 1 else 's'}")
 
 
-def ask(run: object, counterfactual: object, method: object, about: Mapping[str, object], how: Mapping[str, object]) -> CircuitQuestion:
-    """Checks a question. `about` is metric, target, against and position; `how` steps, edges, random, seed, checks, sizes and limit."""
+def ask(
+    run: object, counterfactual: object, method: object, about: Mapping[str, object], how: Mapping[str, object], kinds: object = None
+) -> CircuitQuestion:
+    """Checks a question. `about` is metric, target, against and position; `how` steps, edges, random, seed, checks, sizes and limit;
+    `kinds` is what `detect_heads` found, or None."""
     if not isinstance(run, Run):
         raise AttnWidgetError(f"discover_circuit takes a run, model.run(prompt), not {type(run).__name__}.")
-    if method not in tuple(METHODS):
+    if not isinstance(method, str) or method not in METHODS:
         raise AttnWidgetError(f"No method {method!r}: there are {', '.join(METHODS)}.")
-    if about["metric"] == "perplexity":
+    if isinstance(about["metric"], str) and about["metric"] == "perplexity":
         raise AttnWidgetError("A circuit is of an answer at one position, and 'perplexity' is of all: ask for 'logit_diff' or 'kl'.")
     if run.ablation.heads:
         raise AttnWidgetError("A circuit is of a clean run, and this one has heads ablated: give its .clean.")
@@ -90,8 +95,15 @@ def ask(run: object, counterfactual: object, method: object, about: Mapping[str,
     numbers = {name: _whole(name, how[name], least) for name, least in _LEAST.items()}
     if not isinstance(how["checks"], bool):
         raise AttnWidgetError(f"checks must be True or False, not {how['checks']!r}.")
-    sizes = None if how["sizes"] is None else tuple(_whole("sizes", size, 1) for size in how["sizes"])
+    sizes = None if how["sizes"] is None else tuple(_whole("sizes", size, 1) for size in _several("sizes", how["sizes"]))
+    if kinds is not None and not isinstance(kinds, HeadKinds):
+        raise AttnWidgetError(f"kinds must be what detect_heads(model) returned, or None to have that asked for, not {_said(kinds)}.")
     graph, measure, pair = _compared(run, counterfactual, about)
+    if method == "information_flow" and measure.position is None:
+        raise AttnWidgetError(
+            f"Information flow starts at the position of the answer, and {run.model.name} gives one answer for the whole prompt: "
+            "ask for 'eap_ig' with a counterfactual."
+        )
     return CircuitQuestion(run, graph, measure, pair, str(method), checks=how["checks"], sizes=sizes, **numbers)
 
 
@@ -104,6 +116,19 @@ def _whole(name: str, value: object, least: int | None) -> int:
     return int(value)
 
 
+def _several(name: str, value: object) -> list[object]:
+    try:
+        return list(value)
+    except TypeError:
+        raise AttnWidgetError(f"{name} must be a list of whole numbers of 1 or more, as in [1, 10, 100], not {_said(value)}.") from None
+
+
+def _said(value: object) -> str:
+    """A value as an error shows it, not at length."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _compared(run: Run, other: object, about: Mapping[str, object]) -> tuple[EdgeGraph, Measure, Pair | None]:
     if other is None:
         metric, tokens = about["metric"], {name: value for name, value in about.items() if name != "metric"}
@@ -111,13 +136,19 @@ def _compared(run: Run, other: object, about: Mapping[str, object]) -> tuple[Edg
     if isinstance(other, Counterfactual):
         about, other = _as_made(run, other, about), other.run
     elif not isinstance(other, Run):
-        other = run.model.run(other if isinstance(other, str) else list(other), prepend_bos=run.prepend_bos)
+        if not hasattr(other, "__iter__"):
+            raise AttnWidgetError(
+                "The counterfactual must be what counterfactual(run, ...) returned, a run, a text or a list of token ids, not "
+                f"{_said(other)}: make one with counterfactual(run, ...)."
+            )
+        other = run.model.run(other, prepend_bos=run.prepend_bos)
     pair = make_pair(run, other, **about)
+    require_memory(pair.graph, run.model.engine, run._recording)
     if abs(pair.effect_of_all) <= pair.rounding:
         raise AttnWidgetError(
-            f"Both prompts give the same answer but for rounding ({pair.measure.label} between them is {pair.effect_of_all:.2g}, and rounding "
-            f"alone makes up to {pair.rounding:.2g}), so there is nothing to explain: change a word that the answer depends on, or ask for "
-            "another metric, target or position."
+            f"Both prompts give the same answer but for rounding ({pair.measure.label} between them is {pair.effect_of_all:.2g}, and "
+            f"rounding alone makes up to {pair.rounding:.2g}), so there is nothing to explain: change a word that the answer depends on, "
+            "or ask for another metric, target or position."
         )
     return pair.graph, pair.measure, pair
 
@@ -131,8 +162,8 @@ def _as_made(run: Run, other: Counterfactual, about: Mapping[str, object]) -> di
         about["position"] = other.position
     if run.position(about["position"]) != other.position:
         return about
-    if about["target"] in (None, ""):
+    if not named(about["target"]):
         about["target"] = other.target.id
-    if about["against"] in (None, "") and other.against is not None and run.model.token_id(about["target"]) == other.target.id:
+    if not named(about["against"]) and other.against is not None and run.model.token_id(about["target"]) == other.target.id:
         about["against"] = other.against.id
     return about

@@ -74,6 +74,9 @@ class EdgeGraph:
     """Whether attention and MLP of a block read the same stream (GPT-NeoX, GPT-J)."""
     has_mlp: bool
 
+    def __post_init__(self) -> None:
+        self.source.flags.writeable = self.destination.flags.writeable = False
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -83,12 +86,19 @@ class EdgeGraph:
     @cached_property
     def starts(self) -> np.ndarray:
         """[destination + 1]: the edges of destination d are those from `starts[d]` up to `starts[d + 1]`."""
-        return np.searchsorted(self.destination, np.arange(len(self.destinations) + 1))
+        starts = np.searchsorted(self.destination, np.arange(len(self.destinations) + 1))
+        starts.flags.writeable = False
+        return starts
 
     def edge(self, source: int, destination: int) -> int:
         """The edge from a node to a destination, both by index; `AttnWidgetError` where there is none."""
+        if not 0 <= destination < len(self.destinations) or not 0 <= source < len(self.nodes):
+            raise AttnWidgetError(
+                f"No edge from node {source} to input {destination}: this graph has nodes 0 to {len(self.nodes) - 1} and inputs 0 to "
+                f"{len(self.destinations) - 1}; find(label) takes names."
+            )
         start, stop = self.starts[destination : destination + 2]
-        if not 0 <= source < stop - start:
+        if source >= stop - start:
             raise AttnWidgetError(
                 f"No edge {self.nodes[source].name}{_ARROW}{self.destinations[destination].name}: "
                 "a component reads those that stand before it in the model."
@@ -97,10 +107,14 @@ class EdgeGraph:
 
     def label(self, edge: int) -> str:
         """As in "L19H2 → L23H3.q", "L19H2 → L23 group 1.k", "L3H1 → MLP 4", "embed → logits"."""
+        if not 0 <= edge < len(self):
+            raise AttnWidgetError(f"No edge {edge}: this graph has edges 0 to {len(self) - 1}; find(label) gives the number of one.")
         return f"{self.nodes[self.source[edge]].name}{_ARROW}{self.destinations[self.destination[edge]].name}"
 
     def find(self, label: str) -> int:
         """The edge of a label, as `label` writes it (or with "->"); `AttnWidgetError` where there is none."""
+        if not isinstance(label, str):
+            raise AttnWidgetError(f"An edge is found by its label, a text such as {self.label(0)!r}, not by {label!r}: label(e) writes it.")
         parts = [part.strip() for part in label.replace("->", _ARROW.strip()).split(_ARROW.strip())]
         if len(parts) != 2 or parts[0] not in self._sources or parts[1] not in self._inputs:
             raise AttnWidgetError(

@@ -15,6 +15,7 @@ from ..engine.midpoint import has_midpoint, resid_mid
 from ..errors import ModelError
 from ..metrics import best
 from ..run import AblatedRun, Run
+from .measure import named
 
 Progress = Callable[[int, int, str], None]
 _CHUNK = 128  # positions whose logits are in memory at once, as in `run.py`
@@ -127,7 +128,7 @@ def logit_lens(
     middle = middle and has_midpoint(model.engine, run._recording)
     points = _points(model.n_layers, middle)
     streams = [_stream(run, point) for point in points[:-1]]
-    wanted = None if target in (None, "") else model.token_id(target)
+    wanted = model.token_id(target) if named(target) else None
     parts: list[list[dict[str, np.ndarray]]] = []
     targets: list[Tensor] = []
     total = len(points) * -(-len(at) // _CHUNK)

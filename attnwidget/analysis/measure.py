@@ -121,6 +121,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def named(token: object) -> bool:
+    """Whether a target or foil was named: None and "" leave it to the default."""
+    return token is not None and not (isinstance(token, str) and token == "")
+
+
 def make_measure(
     run: Run,
     metric: str,
@@ -134,7 +139,7 @@ def make_measure(
     `target` is the first choice of the clean run unless given, `against` the best other token of the clean run. `position` None is where
     the model answers.
     """
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
     chosen, model = METRICS[metric], run.model
     if model.answer == "none":
@@ -160,8 +165,8 @@ def make_measure(
 def _pair(run: Run, at: int | None, target: str | int | None, against: str | int | None) -> tuple[int, int | None]:
     row = run.clean.logits_at(at)
     best = metrics.best(row, 2)
-    target_id = best[0] if target in (None, "") else run.model.token_id(target)
-    if against not in (None, ""):
+    target_id = run.model.token_id(target) if named(target) else best[0]
+    if named(against):
         against_id = run.model.token_id(against)
         if against_id == target_id:
             raise AttnWidgetError(

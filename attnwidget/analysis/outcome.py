@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import metrics
 from ..run import AblatedRun
+from .measure import named
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def outcome(
         return Choice(token_id, model.token(token_id), clean.odds(token_id), other.odds(token_id) if other else None)
 
     first, first_ablated = clean.best[0], (other or clean).best[0]
-    target_id = first if target in (None, "") else model.token_id(target)
-    if against not in (None, ""):
+    target_id = model.token_id(target) if named(target) else first
+    if named(against):
         against_id = model.token_id(against)
     else:
         against_id = next((i for i in ((other or clean).best[0], *clean.best) if i != target_id), None)

@@ -23,7 +23,7 @@ from ..run import Run
 from .circuitruns import CircuitRuns
 from .edgegraph import EdgeGraph, edge_graph
 from .edgeruns import patched
-from .measure import METRICS, Measure, make_measure
+from .measure import METRICS, Measure, make_measure, named
 from .method import Progress
 from .rounding import rounding_of
 
@@ -79,7 +79,7 @@ def make_pair(
         ModelError: what `edge_graph` says, or a run of earlier weights.
     """
     _comparable(clean, counterfactual)
-    if metric in METRICS and "against" in METRICS[metric].needs and against in (None, ""):
+    if isinstance(metric, str) and metric in METRICS and "against" in METRICS[metric].needs and not named(against):
         against = _other_choice(clean, counterfactual, target, position)
     measure = make_measure(clean, metric, target=target, against=against, position=position)
     graph = edge_graph(clean)
@@ -96,6 +96,9 @@ def make_pair(
 
 
 def _comparable(clean: Run, counterfactual: Run) -> None:
+    for one in (clean, counterfactual):
+        if not isinstance(one, Run):
+            raise AttnWidgetError(f"A pair is of two runs, model.run(prompt), not {type(one).__name__}: run both prompts.")
     if clean.model is not counterfactual.model:
         raise AttnWidgetError(
             f"The two runs are of two models ({clean.model.name}, {counterfactual.model.name}): run both prompts through one."
@@ -139,7 +142,7 @@ def _called_alike(one: Run, other: Run) -> bool:
 
 def _other_choice(clean: Run, counterfactual: Run, target: str | int | None, position: int | None) -> str | int | None:
     at = None if clean.model.answer == "class" else clean.position(position)
-    answers_with = best(clean.logits_at(at), 1)[0] if target in (None, "") else clean.model.token_id(target)
+    answers_with = clean.model.token_id(target) if named(target) else best(clean.logits_at(at), 1)[0]
     other = best(counterfactual.logits_at(at), 1)[0]
     return None if other == answers_with else other
 

@@ -15,7 +15,7 @@ from .attribution import attribution, gradient, gradient_activation
 from .direct import direct_logit, output_norm
 from .headscores import HeadScores
 from .integrated import integrated_gradients
-from .measure import METRICS, Measure, make_measure
+from .measure import METRICS, Measure, make_measure, named
 from .method import Asked, Found, Method, Partial, Progress
 from .origin import origin
 from .qkfix import attribution_qkfix
@@ -269,7 +269,7 @@ def _refuse_unused(method: str, metric: str | None, **tokens: object) -> None:
     name = _metric(METHODS[method], metric)
     needs = METRICS[name].needs if name in METRICS else ()
     for token, value in tokens.items():
-        if value not in (None, "") and token not in needs and (name is None or name in METRICS):
+        if named(value) and token not in needs and (name is None or name in METRICS):
             asks, way = (f"metric {name!r}", ", or ask for metric='logit_diff'") if name else (f"{method!r}", "")
             raise AttnWidgetError(f"{asks} takes no {token}: leave {token}= out{way}.")
 

@@ -13,6 +13,7 @@ import pandas as pd
 from .. import metrics
 from ..errors import AttnWidgetError, ModelError
 from ..run import Run
+from .measure import named
 from .shuffling import shuffled
 from .swapping import swapped
 
@@ -160,9 +161,9 @@ def beside(
     other, at = model.run(list(ids)), run.position(position)
     clean, changed = run.logits_at(at), other.logits_at(at)
     first = metrics.best(changed)[0]
-    chosen = metrics.best(clean)[0] if target in (None, "") else model.token_id(target)
+    chosen = model.token_id(target) if named(target) else metrics.best(clean)[0]
     best = (first, *metrics.best(clean, 2))
-    foil = next((i for i in best if i != chosen), None) if against in (None, "") else model.token_id(against)
+    foil = model.token_id(against) if named(against) else next((i for i in best if i != chosen), None)
     if foil == chosen:
         raise AttnWidgetError(f"target and against are both {model.token(chosen)!r}, and a logit less itself is 0: name another token.")
     return Counterfactual(

@@ -13,7 +13,7 @@ from .wording import listed
 
 def swapped(run: Run, swap: Sequence[str | int], which: str) -> tuple[list[int], str]:
     """The ids of the prompt with two words exchanged, and what was done in words. See `secondprompt.counterfactual`."""
-    if which not in ("last", "all"):
+    if not isinstance(which, str) or which not in ("last", "all"):
         raise AttnWidgetError(f"which must be 'last' (the last occurrence of either word) or 'all', not {which!r}.")
     if isinstance(swap, (str, bytes)) or not isinstance(swap, Sequence) or len(swap) != 2:
         raise AttnWidgetError(f"swap takes two words, as in swap=('John', 'Mary'), not {swap!r}.")

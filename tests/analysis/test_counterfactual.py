@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from attnwidget import AttnWidgetError, Counterfactual, counterfactual, load_model
@@ -98,6 +99,9 @@ def test_tokens_of_a_model_without_a_tokenizer_are_named_by_id():
         ({"shuffle": "yes"}, r"'yes'"),
         ({"swap": ("John", "Mary"), "target": " Mary", "against": " Mary"}, r"both ' Mary'"),
         ({"swap": ("John", "Mary"), "position": 99}, r"position 99"),
+        ({"swap": ("John", "Mary"), "target": np.array([1, 2])}, r"array\(\[1, 2\]\) is not a token"),
+        ({"swap": ("John", "Mary"), "against": np.array([1, 2])}, r"array\(\[1, 2\]\) is not a token"),
+        ({"swap": ("John", "Mary"), "which": np.array(["last", "all"])}, r"'last'.*'all', not array"),
     ],
 )
 def test_what_cannot_be_made_is_refused(run, given, says):

@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from attnwidget import AttnWidgetError, Circuit, Head, ModelError, counterfactual, discover_circuit, load_model
 from attnwidget.analysis import patching
@@ -154,6 +155,24 @@ def test_the_graph_and_its_json_are_one(found):
     assert nx.has_path(graph, "embed", "logits")
 
 
+def test_what_is_undefined_is_null_in_json(found):
+    import dataclasses
+
+    edges = (dataclasses.replace(found.edges[0], without=math.nan), *found.edges[1:])
+    odd = dataclasses.replace(found, edges=edges, faithfulness=math.inf, cpr=math.nan)
+    read = json.loads(odd.to_json(), parse_constant=lambda name: pytest.fail(name))
+    assert read["graph"]["faithfulness"] is read["graph"]["cpr"] is None and read["graph"]["cmd"] == found.cmd
+    by_label = {edge["label"]: edge["without"] for edge in read["edges"]}
+    assert by_label == {edge.label: None if edge is edges[0] else edge.without for edge in edges}
+
+
+def test_a_result_cannot_be_written_to(found):
+    graph = found.graph
+    for array in (found.scores, found.mask, graph.source, graph.destination, graph.starts):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
 def test_the_cell_finds_it_again(hand_built, found):
     names = {"model": hand_built}
     exec(found.python, names)
@@ -202,6 +221,34 @@ def test_what_is_said_of_each_edge_is_what_was_measured_of_it(name, kind):
     assert circuit.faithfulness == pytest.approx(measure([mask])[0], abs=1e-4)
     assert circuit.curve[-1].edges == circuit.total and circuit.curve[-1].faithfulness == pytest.approx(1, abs=1e-4)
     assert circuit.shape == (LAYERS, HEADS) and len(circuit.heads) + len(circuit.others) == LAYERS * HEADS
+
+
+def test_a_classifier_that_takes_one_prompt_at_a_time():
+    """GPT-2's refuses a batch when no padding token is set. With one set, rows go together: the same circuit."""
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(n_layer=3, n_head=4, n_embd=32, vocab_size=330, n_positions=64, num_labels=3, initializer_range=0.2)
+    source = transformers.GPT2ForSequenceClassification(config).eval()
+    padded = copy.deepcopy(source)
+    padded.config.pad_token_id = 329
+    alone, together = load_model(source), load_model(padded)
+    assert (alone.engine.max_rows, together.engine.max_rows) == (1, None)
+    found = []
+    for model in (alone, together):
+        circuit = discover_circuit(model.run(IDS), OTHER_IDS, edges=30, random=2)
+        assert circuit.position is None and "the model's one answer" in circuit.note and "position=" not in circuit.python
+        assert not any("like" in role.name for node in circuit.nodes for role in node.roles)
+        exact = discover_circuit(model.run(IDS), OTHER_IDS, method="exact", **QUICK)
+        assert exact.scores == pytest.approx(edge_effects(make_pair(model.run(IDS), model.run(OTHER_IDS)), range(262)), abs=1e-5)
+        found.append(circuit)
+        names = {"model": model}
+        exec(circuit.python, names)
+        assert names["circuit"].to_frame().equals(circuit.to_frame())
+    one, two = found
+    assert len(one.edges) > 10 and one.scores == pytest.approx(two.scores, abs=1e-5)
+    assert {e.label: e.effect for e in one.edges} == pytest.approx({e.label: e.effect for e in two.edges}, abs=1e-5)
+    assert [p.faithfulness for p in one.curve] == pytest.approx([p.faithfulness for p in two.curve], abs=1e-3)
+    with pytest.raises(AttnWidgetError, match="position of the answer.*one answer.*eap_ig"):
+        discover_circuit(alone.run(IDS), method="information_flow")
 
 
 def test_the_edges_of_a_group_end_at_a_head_that_goes_on():
@@ -398,6 +445,17 @@ def test_what_progress_raises_ends_it_and_leaves_the_model_as_it_was(at):
         ({"seed": 0.5}, r"seed.*0\.5"),
         ({"checks": 1}, r"checks must be True or False"),
         ({"sizes": [0]}, r"sizes.*1 or more"),
+        ({"sizes": 5}, r"sizes must be a list.*1 or more.*\[1, 10, 100\], not 5"),
+        ({"sizes": np.array(5)}, r"sizes must be a list.*not array\(5\)"),
+        ({"counterfactual": 5}, r"counterfactual must be.*a text or a list of token ids, not 5"),
+        ({"counterfactual": 3.2}, r"counterfactual must be.*not 3\.2"),
+        ({"counterfactual": [None] * 9}, r"None is not an id"),
+        ({"kinds": "x"}, r"kinds must be what detect_heads\(model\) returned, or None.*not 'x'"),
+        ({"metric": ["kl"]}, r"No metric \['kl'\]: there are kl, logit_diff"),
+        ({"metric": np.array(["kl", "kl"])}, r"No metric array.*logit_diff"),
+        ({"method": np.array(["eap", "eap"])}, r"No method array.*information_flow"),
+        ({"target": np.array([1, 2])}, r"array\(\[1, 2\]\) is not a token.*text.*id"),
+        ({"against": np.array([1, 2])}, r"array\(\[1, 2\]\) is not a token"),
         ({"position": 40}, r"position 40"),
     ],
 )
@@ -405,6 +463,39 @@ def test_refusals(given, says):
     model = subject("gpt2").model
     with pytest.raises(AttnWidgetError, match=says):
         discover_circuit(model.run(IDS), **{"counterfactual": OTHER_IDS} | given)
+
+
+def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch):
+    from attnwidget.analysis import discovery
+
+    monkeypatch.setattr(discovery, "scores_of", lambda *_: pytest.fail("computed"))
+    for given in ({"kinds": "x"}, {"sizes": 5}):
+        with pytest.raises(AttnWidgetError):
+            discover_circuit(subject("gpt2").model.run(IDS), OTHER_IDS, **given)
+
+
+def test_arrays_and_tensors_of_ids_are_ids():
+    run = subject("gpt2").model.run(IDS)
+    expected = discover_circuit(run, OTHER_IDS, **QUICK).to_frame()
+    for ids in (np.array(OTHER_IDS), torch.tensor(OTHER_IDS), tuple(OTHER_IDS)):
+        assert discover_circuit(run, ids, **QUICK).to_frame().equals(expected)
+
+
+def test_a_circuit_that_does_not_fit_is_refused_with_its_size_and_the_way_out(monkeypatch):
+    from attnwidget.analysis import circuitruns
+
+    run = subject("gpt2").model.run(IDS)
+    # The components, the 12 inputs of a layer's attention eight times over, 14 such of each of 3 layers; 9 positions of 32 numbers.
+    nodes = len(make_pair(run, run.model.run(OTHER_IDS)).graph.nodes)
+    needed = 4 * 9 * 32 * (nodes + 8 * 12 + 14 * 3)
+    monkeypatch.setattr(circuitruns, "unused_bytes", lambda device: needed)
+    assert discover_circuit(run, OTHER_IDS, **QUICK).edges
+    monkeypatch.setattr(circuitruns, "unused_bytes", lambda device: needed - 1)
+    said = rf"GB \({nodes} components, 9 tokens, 32 numbers.*free: shorten.*about 8 tokens.*head scores"
+    with pytest.raises(AttnWidgetError, match=said):
+        discover_circuit(run, OTHER_IDS, **QUICK)
+    monkeypatch.setattr(circuitruns, "unused_bytes", lambda device: None)
+    assert discover_circuit(run, OTHER_IDS, **QUICK).edges
 
 
 def test_models_and_runs_that_cannot_be_taken_apart_are_refused():
