@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
-
-import numpy as np
 
 from ..analysis.circuit import Circuit
 from ..analysis.discovery import search
@@ -15,12 +11,12 @@ from ..analysis.secondprompt import Counterfactual, counterfactual
 from ..errors import AttnWidgetError
 from ..model import Model
 from . import arguments
-from .jobs import Job, Overtaken
+from .jobs import Job
 from .kinds import detected
 from .session import Session
+from .telling import Telling
 
 MOST = {"edges": 2000, "random": 50, "steps": 50}  # of one request; a cell has no such limits
-_YIELDS = 3  # times in a row that a step is given up for a gesture; holding a key down must not stop a search for ever
 _FIELDS = (
     "method", "label", "formula", "exact", "metric", "target", "against", "position", "nodes", "edges", "total", "pruned", "clean",
     "counterfactual", "faithfulness", "curve", "cpr", "cmd", "completeness", "minimality", "note", "python",
@@ -67,7 +63,7 @@ def answer(session: Session, args: dict, job: Job) -> dict:
             )
     how |= {"checks": arguments.switch({"checks": True, **args}, "checks"), "sizes": None, "limit": LIMIT}
     asked = ask(run, [arguments.integer(i) for i in ids] or None, method, about, how)
-    told = _Telling(job, lambda circuit: session.keep_circuit(run, circuit))
+    told = Telling(job, lambda circuit: session.keep_circuit(run, circuit), packed)
     kinds = None
     if asked.pair is not None and session.model.selftest.reads_patterns:
         try:
@@ -93,33 +89,3 @@ def _token(model: Model, text: str) -> str | int:
 def _word(model: Model, text: str) -> str | int:
     """A word, or "#id" as tokens are shown where there is no tokenizer."""
     return int(text.strip()[1:]) if model.vocabulary.tokenizer is None and re.fullmatch(r"\s*#\d+\s*", text) else text
-
-
-class _Telling:
-    """A search in a job: what it says on the way, and how it gives way to a gesture."""
-
-    def __init__(self, job: Job, keep: Callable[[Circuit], None]):
-        self._job, self._keep = job, keep
-        self._new: Circuit | None = None
-        self._said = (0, 1, "")
-        self._given_up = 0
-
-    def partial(self, circuit: Circuit) -> None:
-        self._new = circuit
-        self._keep(circuit)
-
-    def progress(self, done: int, total: int, text: str) -> None:
-        new, self._new, self._said = self._new, None, (done, total, text)
-        self._job.chunk(done, total, text, None if new is None else packed(new))
-
-    def attempt(self, step: Callable[[], np.ndarray]) -> np.ndarray | None:
-        """What `step` returns, or None where a gesture came and was answered first."""
-        try:
-            with self._job.redoable() if self._given_up < _YIELDS else nullcontext():
-                found = step()
-        except Overtaken:
-            self._given_up += 1
-            self._job.chunk(*self._said)
-            return None
-        self._given_up = 0
-        return found

@@ -57,7 +57,7 @@ export function summary(circuit: Circuit): string {
 
 /** "Faithfulness 0.87: from −3.90 on the second prompt to 4.20 on this one, these edges keep 87% of the way." */
 export function faithful({ faithfulness, clean, counterfactual, metric }: Circuit): string {
-  if (faithfulness === null) return "";
+  if (faithfulness === null || counterfactual === null) return "";
   const way = `${metric.replaceAll("_", " ")} ${signed(counterfactual)} on the second prompt, ${signed(clean)} on this one`;
   const at = counterfactual + faithfulness * (clean - counterfactual);
   return `${way}, ${signed(at)} with these edges alone`;

@@ -331,13 +331,13 @@ export interface Circuit {
   metric: string;
   target: { id: number; token: string } | null;
   against: { id: number; token: string } | null;
-  position: number;
+  position: number | null; // null for a classifier, which answers once
   nodes: CircuitNode[]; // of the kept edges, in the order of the model
   edges: CircuitEdge[]; // the largest |effect| first
   total: number; // edges there are in the model
   pruned: number; // of the top ones, those that led nowhere
-  clean: number; // the metric of the clean run and of the counterfactual
-  counterfactual: number;
+  clean: number; // the metric of the clean run and of the counterfactual; null without one
+  counterfactual: number | null;
   /** (m(C) − m(∅)) / (m(M) − m(∅)) of these edges; null while it is not measured, and for a method without a counterfactual. */
   faithfulness: number | null;
   curve: {
