@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..ablation import MODES, Ablation
+from ..heads import Head
 from ..run import Run
 
 
@@ -13,8 +15,25 @@ def run_code(run: Run, model: str = "model") -> str:
     made = f"{model}.run({prompt_code(run)})"
     if not run.ablation.heads:
         return made
-    heads = ", ".join(repr(str(head)) for head in run.ablation.heads)
-    return f"{made}.ablate({', '.join([f'[{heads}]', *how_code(run.ablation, model)])})"
+    return f"{made}.{ablate_code(run.ablation.heads, how_code(run.ablation, model))}"
+
+
+def ablate_code(heads: Sequence[Head], how: Sequence[str]) -> str:
+    """`ablate([...], ...)`, with what `how_code` gave."""
+    named = ", ".join(repr(str(head)) for head in heads)
+    return f"ablate({', '.join([f'[{named}]', *how])})"
+
+
+def alike(one: Ablation, other: Ablation) -> bool:
+    """Whether both do the same to heads, whichever these are: then one `ablate` can do both."""
+    return _way(one) == _way(other)
+
+
+def _way(ablation: Ablation) -> tuple[Ablation, list[tuple[int, ...]]]:
+    """Without its heads; runs are alike where they are of the same tokens."""
+    given = ablation.reference
+    runs = [] if given is None else given if isinstance(given, tuple) else [given]
+    return replace(ablation, heads=(), reference=None), [run.ids for run in runs]
 
 
 def prompt_code(run: Run) -> str:

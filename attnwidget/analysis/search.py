@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ..engine.interrupt import checkpoint
 from .candidates import Candidates
 from .studied import RandomSets
 from .trials import Heads, Trials, joined, without
@@ -60,15 +61,19 @@ class Search:
     def go(self) -> None:
         self._stage("Each head alone", len(self.trials.heads))
         self.trials.extend((), self.trials.heads)
-        if self._blind():
+        if self.largest > 1 and self._blind():
             # What no head shows alone, two may show together; the beam is to have its part of the budget.
             self._pairs(self.left if self._untried(2) <= self.left else self.left // 2)
         self._beam()
         self._widen()
         self._draw()
-        self._settle()
-        for size in self.trials.sizes:
-            self._sure(size)
+        while True:
+            self._settle()
+            found = self.found
+            for size in self.trials.sizes:
+                self.trials.sure(size)
+            if self.found == found:
+                break
         self._stage("Done", 0)
 
     # -- the stages ---------------------------------------------------------------------------------------------------
@@ -112,6 +117,7 @@ class Search:
         ordered = sorted(self.trials.heads, key=lambda head: (-promise[head], head))
         among, new = 1, 0
         while among < len(ordered):
+            checkpoint()
             new += sum(joined((ordered[among],), other) not in self.trials for other in ordered[:among])
             if new > most:
                 break
@@ -129,11 +135,13 @@ class Search:
         heads = self.trials.heads if among is None else among
         promise = self.candidates.promise() if self.targeted else dict.fromkeys(heads, 0)
         groups = []
+        self._stage(text := "All pairs" if size == 2 else f"All sets of {size} heads", 0)
         for i, lower in _lower(heads, size):
+            checkpoint()  # there may be very many, before the first of them is run
             more = [head for head in heads[i:] if joined(lower, head) not in self.trials]
             if more:
                 groups.append((-sum(promise[head] for head in lower) - max(promise[head] for head in more), lower, more))
-        self._stage("All pairs" if size == 2 else f"All sets of {size} heads", sum(len(more) for _, _, more in groups))
+        self._stage(text, sum(len(more) for _, _, more in groups))
         done = self._done(size)
         for _, lower, more in sorted(groups):
             if done():
@@ -154,9 +162,9 @@ class Search:
             with self._uncounting():
                 self._stage("Random sets", sum(one not in self.trials for one in drawn))
                 self.trials.try_sets(drawn)
-            values = [self.trials.value(self.trials[one]) for one in drawn]
-            defined = [value for value in values if not math.isnan(value)] or [math.nan]
-            self.random.append(RandomSets(size, len(drawn), min(defined), float(np.median(defined)), max(defined)))
+            defined = [value for one in drawn if not math.isnan(value := self.trials.value(self.trials[one]))]
+            if defined:
+                self.random.append(RandomSets(size, len(defined), min(defined), float(np.median(defined)), max(defined)))
             self._changed()
 
     def _settle(self) -> None:
@@ -166,7 +174,7 @@ class Search:
             with self._uncounting():
                 self._stage("Dropping heads", sum(without(found, head) not in self.trials for head in found))
                 self.trials.try_sets(without(found, head) for head in found)
-                self._sure(size)
+                self.trials.sure(size)
                 for head in found:
                     self.trials.confirm(without(found, head))
             if self.found != found:
@@ -183,13 +191,6 @@ class Search:
                     break
             if self.found == found:
                 return
-
-    def _sure(self, size: int) -> None:
-        """Runs the best set of a size by itself, until the best is one that was."""
-        best = None
-        while self.trials.best(size) != best:
-            best = self.trials.best(size)
-            self.trials.confirm(best)
 
     # -- counting and telling -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..heads import Head
-from .wording import number
+from .wording import listed, number, token
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class StudySet:
 
 @dataclass(frozen=True)
 class RandomSets:
-    """Of `sets` different random sets of `size` heads: the lowest, median and highest margin, or KL without a target."""
+    """Of `sets` different random sets of `size` heads, those for which it is defined: the lowest, median and highest margin, or KL without
+    a target."""
 
     size: int
     sets: int
@@ -56,7 +57,7 @@ class Restored:
 
     head: Head
     margin: float
-    """With the others still ablated. 0 or below: without this head the set does not do it."""
+    """With the others still ablated. 0 or below: without this head the set does not do it. NaN: that is not known."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Tried:
     size: int
     sets: int
     of: int
+    undefined: int
+    """Of those that were run: how many gave no margin (no KL, without a target). Of these nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,19 @@ class Study:
     before: StudySet
     """The answer the study starts from."""
     sizes: tuple[StudySet, ...]
-    """By size, from 1: the set of that size with the largest margin (KL without a target) of those tried."""
+    """By size, ascending: the set of that size with the largest margin (KL without a target) of those tried. A size of which no tried
+    set gave a number is left out."""
     random: tuple[RandomSets, ...]
     """What as many random sets of each size do."""
     found: StudySet | None
-    """The smallest set found that makes `target` the first choice. None where none was, and without a target."""
+    """The smallest set found that makes `target` the first choice, on top of `conditional`. None where none was, and without a target."""
     restored: tuple[Restored, ...]
     """Of each head of `found`: the margin when it alone is put back."""
     tried: tuple[Tried, ...]
     verdict: str | None
-    """`minimum`: no smaller set does it, all were tried. `1-minimal`: no head of it can be put back. `none found`. `best found`: without
-    a target. None while the study runs, and for one that was cancelled."""
+    """`minimum`: no smaller set does it, all were tried. `1-minimal`: no head of it can be put back. `found`: the set does it, and the
+    margin with some head put back is undefined. `none found`. `best found`: without a target. None while the study runs, and for one that
+    was cancelled."""
     certificate: tuple[Statement, ...]
     sets: int
     """Different sets run in all."""
@@ -105,16 +110,20 @@ class Study:
     """One line: mode, position, where candidates came from, weights, dtype."""
     python: str
     """The cell that computes the same; `model` is what `load_model` returned."""
+    rerun: str | None
+    """The expression that ablates `heads` as they were measured, with what was off already; `run` is any run of the prompt. None where
+    there is no set, and where heads were off in another way: `run.ablate` does one thing to all heads."""
     baseline: str
     """What heads were replaced by, in words: "z set to zero at all positions"."""
     conditional: tuple[Head, ...]
-    """Heads that were ablated already, in the run the study starts from."""
+    """Heads that were ablated already, in the run the study starts from. They are in no set: all that is said of a set holds with them off,
+    and `run.ablate(found.heads)`, which starts from the clean run, is something else; see `rerun`."""
     processing: str
     dtype: str
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """The set that was found; without a target, the one with the largest KL; () where no set was found."""
+        """The set that was found, on top of `conditional`; without a target, the one with the largest KL; () where no set was found."""
         if self.target is not None:
             return self.found.heads if self.found is not None else ()
         return max(self.sizes, key=lambda one: one.kl).heads if self.sizes else ()
@@ -122,7 +131,8 @@ class Study:
     def to_frame(self) -> pd.DataFrame:
         """One row per size: the best set of those tried, what the model answers with it ablated, and what random sets of that size do.
 
-        Columns: size, heads, margin, kl, first, probability, target_probability, random_low, random_median, random_high, tried, of.
+        Columns: size, heads, margin, kl, first, probability, target_probability, random_low, random_median, random_high, tried, of,
+        undefined (of those tried).
         `attrs` says how it was made.
         """
         random, tried = {one.size: one for one in self.random}, {one.size: one for one in self.tried}
@@ -144,22 +154,26 @@ class Study:
                     "random_high": drawn.high,
                     "tried": tried[size].sets,
                     "of": tried[size].of,
+                    "undefined": tried[size].undefined,
                 }
             )
         frame = pd.DataFrame(rows)
-        frame.attrs = {name: getattr(self, name) for name in ("position", "verdict", "baseline", "processing", "dtype", "note")}
+        frame.attrs = {
+            name: getattr(self, name) for name in ("position", "verdict", "baseline", "conditional", "processing", "dtype", "note")
+        }
         frame.attrs["target"] = None if self.target is None else self.target.token
         return frame
 
     def __repr__(self) -> str:
         how = f"{self.verdict or 'unfinished'}; {self.sets:,} sets run; {self.note}"
         names = ", ".join(map(str, self.heads))
+        off = f", with {listed(self.conditional)} off already" if self.conditional else ""
         if self.target is None:
             best = max(self.sizes, key=lambda one: one.kl) if self.sizes else None
-            return f"Study(KL {number(best.kl)} nats without {names}; {how})" if best else f"Study({how})"
+            return f"Study(KL {number(best.kl)} nats without {names}{off}; {how})" if best else f"Study({how})"
         if self.found is None:
-            return f"Study(no set found that makes {self.target.token!r} the first choice; {how})"
-        return f"Study({self.target.token!r} is the first choice without {names}, margin {number(self.found.margin)}; {how})"
+            return f"Study(no set found that makes {token(self.target.token)} the first choice{off}; {how})"
+        return f"Study({token(self.target.token)} is the first choice without {names}{off}: margin {number(self.found.margin)}; {how})"
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 from ..ablation import MODES, Ablation, make_ablation
-from ..errors import AttnWidgetError, ModelError
+from ..errors import AttnWidgetError, ModeError, ModelError, TokenError
 from ..heads import Head
 from ..run import Run
 from .certificate import certificate, verdict
 from .measure import Measure, make_measure
 from .method import Progress
-from .recipe import how_code, options_code, run_code
+from .recipe import ablate_code, alike, how_code, options_code, run_code
 from .score import METHODS, scorable
 from .search import Plan, Search
 from .studied import FirstChoice, Restored, Study, StudySet, Token, Tried
@@ -54,7 +54,7 @@ def study(
 
     Args:
         run: with an ablated run, what is off stays off, its heads are no candidates, and effects are measured from that run's answer.
-        target: a token (or class) that is not the first choice. None for the set that moves the answer most.
+        target: a token (or class) that is not the first choice. None (or "") for the set that moves the answer most.
         mode, positions, reference, scale, threshold, seed: what is done to heads, as in `Run.ablate`. The seed is also that of the random
             sets.
         beam: how many sets of each size are gone on from.
@@ -97,6 +97,8 @@ class Prepared:
     ablation: Ablation
     """Of one head: its mode and parameters are those of all."""
     python: str
+    how: tuple[str, ...] | None
+    """That mode and those parameters, as arguments of `run.ablate`. None where heads are off in another way."""
 
     def conduct(
         self,
@@ -121,7 +123,7 @@ class Prepared:
         target = None if trials.target is None else Token(trials.target, model.token(trials.target))
         found = trials.found
         back = {} if found is None else {head: without(found, head) for head in found}
-        return Study(
+        made = Study(
             target=target,
             position=run.position(trials.measure.position),
             before=self._set(()),
@@ -129,18 +131,22 @@ class Prepared:
             random=tuple(search.random),
             found=None if found is None else self._set(found),
             restored=tuple(Restored(head, trials[rest].margin) for head, rest in back.items() if not rest or rest in trials),
-            tried=tuple(Tried(size, trials.count(size), trials.of(size)) for size in sorted(trials.by_size)),
+            tried=tuple(Tried(size, trials.count(size), trials.of(size), trials.undefined(size)) for size in sorted(trials.by_size)),
             verdict=verdict(search) if finished else None,
-            certificate=certificate(search, target.token if target else "") if finished else (),
+            certificate=certificate(search) if finished else (),
             sets=trials.sets,
             forwards=trials.forwards,
             note=self._note(search),
             python=self.python,
+            rerun=None,
             baseline=self.ablation.describe(),
             conditional=run.ablation.heads,
             processing=model.processing,
             dtype=str(model.dtype).removeprefix("torch."),
         )
+        if not made.heads or self.how is None:
+            return made
+        return replace(made, rerun=f"run.{ablate_code(sorted([*run.ablation.heads, *made.heads]), self.how)}")
 
     def _set(self, heads: Heads) -> StudySet:
         trial, token = self.trials[heads], self.trials.run.model.token
@@ -156,15 +162,16 @@ class Prepared:
     def _note(self, search: Search) -> str:
         run, plan = self.trials.run, self.plan
         model, off = run.model, run.ablation
-        where = "whole text" if model.answer == "class" else f"position {run.position(self.trials.measure.position)}"
-        parts = [self.ablation.describe(), where]
+        parts = ["Whole text" if model.answer == "class" else f"Position {run.position(self.trials.measure.position)}"]
+        parts.append(self.ablation.describe())
         if off.heads:
             parts.append(f"with {', '.join(map(str, off.heads))} ablated already ({off.describe()})")
+            if self.how is None:
+                parts.append("no single run.ablate does both")
         parts += [f"no {_LISTS[name]}: {reason.rstrip('.')}" for name, reason in search.candidates.refused.items()]
         parts += [f"beam {plan.beam}, {plan.candidates} candidates a list, seed {plan.seed}"]
         parts += [model.processing, str(model.dtype).removeprefix("torch."), "exact"]
-        line = "; ".join(parts)
-        return f"{line[0].upper()}{line[1:]}."
+        return f"{'; '.join(parts)}."
 
 
 def prepare(
@@ -180,6 +187,13 @@ def prepare(
     """Checks what `study` was asked; further arguments are as it takes them, but for progress and partial."""
     if not isinstance(run, Run):
         raise AttnWidgetError(f"study takes a run, model.run(prompt) or run.ablate(heads), not {type(run).__name__}.")
+    if not isinstance(mode, str):
+        raise ModeError(f"mode must be the name of one ablation mode, not {mode!r}: there are {', '.join(MODES)}.")
+    if target is not None and not isinstance(target, (str, Integral)):
+        raise TokenError(f"target must be one token, given as its text or its id, not {type(target).__name__}.")
+    for name in ("scale", "threshold"):
+        if not isinstance(value := given.get(name, _DONE_TO_HEADS[name]), Real):
+            raise ModeError(f"{name} must be one number, not {value!r}.")
     model = run.model
     if run.outdated:
         raise ModelError("The model's weights have changed since this prompt was run: run it again with model.run(...).")
@@ -201,7 +215,9 @@ def prepare(
     trials = Trials(run, measure, wanted, ablate, heads)
     if wanted is not None:
         _check_target(trials)
-    return Prepared(trials, plan, one, _python(run, wanted, one, plan, None if position is None else measure.position))
+    python = _python(run, wanted, one, plan, None if position is None else measure.position)
+    one_way = not run.ablation.heads or alike(run.ablation, one)
+    return Prepared(trials, plan, one, python, tuple(how_code(one)) if one_way else None)
 
 
 def _plan(heads: Sequence[Head], seed: int, **given: object) -> Plan:

@@ -26,6 +26,7 @@ Attempt = Callable[[Callable[[], object]], object]
 
 _CPU_NUMBERS, _GPU_NUMBERS = 2**18, 2**24  # whose probabilities are worked out together, in float64
 _STEP = 1e-3  # the coarsest step of a logit in which sets are told apart
+_ROUNDINGS = 16  # eps of the largest logit by which a row of a batch may differ from the same set run by itself; about 4 were measured
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Trial:
     first: int
     probability: float
     target_probability: float
+    near: bool
+    """The margin is so near to 0 that the set run by itself may be on the other side."""
 
 
 class After(Run):
@@ -76,10 +79,10 @@ class Trials:
         self.heads = tuple(sorted(heads))
         self._row = measure.row(measure.before)
         self._first = metrics.best(self._row)[0]
-        finite = self._row[self._row.isfinite()].abs()
         # A batch takes its products in another order than one row: about so much apart, two sets do not differ.
-        self.rounding = 4 * torch.finfo(run.model.dtype).eps * finite.max().item()
-        self._step = min(self.rounding, _STEP) or _STEP
+        self._eps = _ROUNDINGS * torch.finfo(run.model.dtype).eps
+        self._largest = self._row[self._row.isfinite()].abs().max().item()
+        self._step = min(self._eps * self._largest, _STEP) or _STEP
         self.before = self._read(self._row[None])[0]
         self.by_size: dict[int, dict[Heads, Trial]] = {}
         self._best: dict[int, Heads] = {}
@@ -107,6 +110,10 @@ class Trials:
         """How many sets of this size were run."""
         return len(self.by_size.get(size, ()))
 
+    def undefined(self, size: int) -> int:
+        """How many of those gave no number: of these nothing is known."""
+        return sum(math.isnan(self.value(trial)) for trial in self.by_size.get(size, {}).values())
+
     def of(self, size: int) -> int:
         """How many there are."""
         return math.comb(len(self.heads), size)
@@ -133,12 +140,12 @@ class Trials:
 
     @property
     def sizes(self) -> list[int]:
-        """Those of which a best set is known, from 1 without a gap."""
+        """Those of which a best set is known: of which one was run that gave a number."""
         return sorted(self._best)
 
     @property
     def found(self) -> Heads | None:
-        """Of the sets that do it, the smallest; of those the one with the largest margin."""
+        """Of the sets that do it, the smallest; of those the one with the largest margin. It was run by itself."""
         return next((self._best[size] for size in self.sizes if self.does_it(self._best[size])), None)
 
     def _key(self, heads: Heads, trial: Trial) -> tuple:
@@ -176,6 +183,11 @@ class Trials:
         if heads and heads not in self._alone:
             self.after(heads)
 
+    def sure(self, size: int, only: Callable[[Heads], bool] = lambda heads: True) -> None:
+        """Runs the best set of a size by itself, until the best is one that was; or one that `only` leaves out."""
+        while (best := self.best(size)) is not None and best not in self._alone and only(best):
+            self.confirm(best)
+
     def _pass(self, base: Heads, sets: dict[Heads, list[Head]], enough: Callable[[], bool]) -> None:
         if not sets:
             return
@@ -202,10 +214,13 @@ class Trials:
                     self.blocks += self._cost(own)
                     self._keep(heads, trial)
                     del sets[heads]
-                for index in indices:
-                    # So near to 0 that it might be on the other side.
-                    if self.target is not None and abs(self[listed[index][0]].margin) <= self.rounding:
-                        self.confirm(listed[index][0])
+                met = [listed[index][0] for index in indices]
+                for heads in met:
+                    if self[heads].near:
+                        self.confirm(heads)
+                # No stage is to end for a set that does it in a batch alone.
+                for size in {len(heads) for heads in met}:
+                    self.sure(size, only=self.does_it)
                 self.said()
                 if enough():
                     break
@@ -221,7 +236,9 @@ class Trials:
         best = self._best.get(size)
         if best == heads:
             # Run again by itself, it may have lost its place.
-            (self._best[size],) = self.top(size, 1) or [heads]
+            del self._best[size]
+            for first in self.top(size, 1):
+                self._best[size] = first
         elif not math.isnan(self.value(trial)) and (best is None or self._key(heads, trial) < self._key(best, known[best])):
             self._best[size] = heads
 
@@ -235,15 +252,20 @@ class Trials:
         # Of equal logits, `argmax` takes the lowest id; what came first before is not overtaken by its equal.
         first = torch.where(rows[:, self._first] == rows.amax(-1), self._first, rows.argmax(-1)).to(log_q.device)
         nothing = torch.full_like(log_q[:, 0], math.nan)
+        margins = nothing if self.target is None else metrics.margin_rows(rows, self.target)
+        largest = rows.abs().masked_fill(~rows.isfinite(), 0).amax(-1).to(margins).clamp_min(self._largest)
         columns = [
-            nothing if self.target is None else metrics.margin_rows(rows, self.target),
+            margins,
             metrics.kl_rows(self._row, rows),
             log_q.gather(-1, first[:, None])[:, 0].exp(),
             nothing if self.target is None else log_q[:, self.target].exp(),
+            self._eps * largest,
         ]
         table = torch.stack([column.to(nothing.device) for column in columns], -1)
         table = table.masked_fill(undefined.to(table.device)[:, None] | ~table.isfinite(), math.nan).tolist()
-        return [Trial(margin, kl, i, p, q) for (margin, kl, p, q), i in zip(table, first.tolist(), strict=True)]
+        return [
+            Trial(margin, kl, i, p, q, abs(margin) <= slack) for (margin, kl, p, q, slack), i in zip(table, first.tolist(), strict=True)
+        ]
 
 
 def joined(heads: Heads, head: Head) -> Heads:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from ..analysis.studied import Study
 from ..analysis.studying import prepare
+from ..errors import AttnWidgetError
 from . import arguments
 from .jobs import Job
 from .session import Session
 from .telling import Telling
+
+MOST = {"beam": 100, "max_heads": 100, "budget": 100_000}  # of one request; a cell has no such limits
 
 
 def answer(session: Session, args: dict, job: Job) -> Study:
@@ -18,10 +21,15 @@ def answer(session: Session, args: dict, job: Job) -> Study:
     if (given := parameters.get("reference")) is not None:
         # Runs that the session keeps, as it does for scores.
         parameters["reference"] = tuple(map(session.reference, [given] if isinstance(given, str) else given))
-    parameters |= {name: arguments.integer(args[name]) for name in ("beam", "max_heads", "budget") if name in args}
+    plan = {name: arguments.integer(args[name]) for name in MOST if name in args}
+    for name, value in plan.items():
+        if value > MOST[name]:
+            raise AttnWidgetError(
+                f"{name} must be {MOST[name]:,} or fewer here, not {value:,}: study(w.run, ..., {name}={value}) in a cell takes any."
+            )
     # A classifier answers once, wherever the page looks.
     position = None if session.model.answer == "class" else arguments.position(args)
-    asked = prepare(run, arguments.text(args, "target"), mode=how.mode, position=position, **parameters)
+    asked = prepare(run, arguments.text(args, "target"), mode=how.mode, position=position, **parameters, **plan)
     telling = Telling(job, lambda study: session.keep_study(run, study))
     study = asked.conduct(telling.progress, telling.partial, telling.attempt)
     session.keep_study(run, study)

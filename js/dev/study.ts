@@ -63,7 +63,9 @@ export function studyAt(layers: number, heads: number, args: Args, done: number)
   const found = flips !== undefined && done >= flips ? setAt(flips) : null;
   const n = layers * heads;
   const pairs = (n * (n - 1)) / 2;
-  const singles = `No single head makes ${args.target.trim()} the first choice: ${n} of ${n} run.`;
+  // The sentences of attnwidget/analysis/certificate.py.
+  const name = `“${args.target.trim()}”`;
+  const singles = `No single head does it: all ${n} tried.`;
   const verdict = !whole
     ? null
     : !target
@@ -102,20 +104,25 @@ export function studyAt(layers: number, heads: number, args: Args, done: number)
       certificate: !whole
         ? []
         : !target
-          ? [{ proved: false, text: "Not shown to be the largest: only the best sets of each size were extended." }]
+          ? [
+              {
+                proved: false,
+                text: `Not shown that no pair moves the answer more: the largest of 64 of ${pairs.toLocaleString("en")} tried.`,
+              },
+            ]
           : !found
             ? [
                 { proved: true, text: singles },
-                { proved: false, text: `No set up to size ${most} was found; that there is none is not shown.` },
+                { proved: false, text: `No set found that makes ${name} the first choice, within ${most} heads.` },
               ]
             : [
                 { proved: true, text: singles },
-                { proved: true, text: "Each is needed: with any one of them put back Mary is the first choice." },
-                { proved: false, text: `Not shown to be the smallest: 64 of ${pairs.toLocaleString("en")} pairs run.` },
+                { proved: true, text: `Each head of it is needed: put back alone, ${name} is not the first choice.` },
+                { proved: false, text: `Not shown that no pair does it: 64 of ${pairs.toLocaleString("en")} tried.` },
               ],
       sets: Math.round(n + 64 * done),
       forwards: Math.round(0.55 * (n + 64 * done)),
-      note: `Last token. ${off.length > 0 ? `With ${text(off)} off already. ` : ""}Made up, weights as shipped, float32.`,
+      note: `Position 13; z set to zero at all positions; ${off.length > 0 ? `with ${text(off)} ablated already; ` : ""}made up; weights as shipped; float32.`,
       python: `from attnwidget import study\nstudy(w.run, target=${JSON.stringify(args.target || null)})`,
     },
   };

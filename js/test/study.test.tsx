@@ -140,6 +140,44 @@ describe("what is asked", () => {
     await type("Most sets", "none");
     await run();
     expect(asked("study")[0]).toMatchObject({ max_heads: 3, beam: 1, budget: 900 });
+    // As many as the kernel takes.
+    for (const name of ["Most heads", "Beam", "Most sets"]) await type(name, "1e9");
+    await run();
+    expect(asked("study")[1]).toMatchObject({ max_heads: 100, beam: 100, budget: 100_000 });
+  });
+  it("keeps its options open in a tab that is closed and opened again", async () => {
+    const { model, el } = await open();
+    const options = () => el.querySelector<HTMLDetailsElement>(".aw-study-how details")!;
+    options().open = true;
+    await act(() => {
+      options().dispatchEvent(new Event("toggle"));
+    });
+    await act(() => model.set("tab", "lens"));
+    await wait();
+    expect(options()).toBe(null);
+    await act(() => model.set("tab", "study"));
+    await wait();
+    expect(options().open).toBe(true);
+  });
+  it("is told before it is asked for, no more than is done", async () => {
+    const { text } = await open();
+    expect(text(".aw-study > .aw-none")).toBe(
+      "Run looks for the smallest set of heads it can find that makes “John” the answer. Every set that is shown was run.",
+    );
+  });
+  it("is not possible while a prompt is run, and why is written once that takes long", async () => {
+    const { model, el, button, text } = await open();
+    model.delay = 300;
+    const field = el.querySelector("textarea")!;
+    field.value = "d e f";
+    await act(() => {
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    await press(field, "Enter");
+    await wait(50);
+    expect([button("Run")!.disabled, text(".aw-study-line")]).toEqual([true, ""]);
+    await wait(180);
+    expect(text(".aw-study-line")).toBe("A prompt is being run.");
   });
   it("is not what is the answer already", async () => {
     const { button, type, text, asked } = await open();
@@ -148,7 +186,7 @@ describe("what is asked", () => {
     expect(asked("token")).toEqual([{ text: " Mary" }]);
     expect([button("Run")!.disabled, text(".aw-study-line")]).toEqual([
       true,
-      "Mary is the answer now, so there is nothing to run for it.",
+      "“Mary” is the answer now, so there is nothing to run for it.",
     ]);
     await click(button("·John")!);
     expect(button("Run")!.disabled).toBe(false);
@@ -162,6 +200,14 @@ describe("what is asked", () => {
     const none = await open({ facts: { ...facts, answer: "none" } });
     expect(none.text(".aw-tabpanel")).toContain("no head that predicts");
     expect([none.button("Run"), none.asked("outcome")]).toEqual([undefined, []]);
+  });
+  it("is offered again after a failure, where it can be asked for", async () => {
+    const { run, refuse, all, button, type } = await open();
+    refuse("failed", "It broke.");
+    await run();
+    expect(all(".aw-msg button").map((one) => one.textContent)).toEqual(["Run again"]);
+    await type("Another token", "·Mary");
+    expect([button("Run")!.disabled, all(".aw-msg button")]).toEqual([true, []]);
   });
   it("is refused in the kernel's words, with the last answer kept", async () => {
     const { run, refuse, all, text, button } = await open();
@@ -187,13 +233,13 @@ describe("while sets are run", () => {
     const { run, all, text, button } = await open({}, 1);
     await run(180);
     expect(all(".aw-point").length).toBe(3);
-    expect(text(".aw-study-line")).toMatch(/^sets of 3 · \d+ sets run$/);
+    expect(text(".aw-study-line")).toMatch(/^Sets of 3 · \d+ sets run$/);
     expect([button("Cancel") !== undefined, text(".aw-study > [role=status]")]).toEqual([true, ""]);
     expect(text(".aw-study-found h4")).toBe("No set yet; the nearest so far");
     expect([all(".aw-ring"), button("Ablate this set")!.disabled]).toEqual([[], true]);
     await wait(350);
     expect([all(".aw-point").length, all(".aw-ring").length]).toEqual([4, 1]);
-    expect(text(".aw-study > [role=status]")).toMatch(/^A set that makes John the answer: L2H0, L0H2 and L3H1\./);
+    expect(text(".aw-study > [role=status]")).toMatch(/^A set that makes “John” the answer: L2H0, L0H2 and L3H1\./);
   });
   it.each(["button", "Escape"])(
     "what was found is kept when it is stopped by the %s, and said to be a part",
@@ -207,9 +253,7 @@ describe("while sets are run", () => {
       expect(had).toBeGreaterThan(2);
       await wait(200);
       expect([all(".aw-point").length, asked("cancel").length]).toEqual([had, 1]);
-      expect(text(".aw-study-line")).toMatch(
-        /^Stopped: what was found until then is kept, and is not the whole answer\./,
-      );
+      expect(text(".aw-study-line")).toMatch(/^Stopped, not the whole answer: what was found until then is kept\./);
       expect([all(".aw-stale"), all("[role=alert]"), button("Run")!.disabled]).toEqual([[], [], false]);
     },
   );
@@ -220,6 +264,47 @@ describe("while sets are run", () => {
     await wait(200);
     await click(button("Cancel")!);
     expect(text(".aw-study-line")).toBe("Stopped before a set was run.");
+  });
+  it.each([true, false])(
+    "the study before is kept until a set of the next has been run (partial: %s)",
+    async (tells) => {
+      const { model, run, button, text, all } = await open();
+      await run();
+      const send = model.send.bind(model);
+      model.send = (sent) => {
+        if (sent.op !== "study") return send(sent);
+        const partial = { sizes: [], random: [], found: null, verdict: null, sets: 0 };
+        if (tells) model.emit("msg:custom", { id: sent.id, progress: [0, 9, "sets of 1"], partial }, []);
+      };
+      await click(button("·the")!);
+      await click(button("Run")!);
+      await wait(200);
+      expect([text(".aw-study-line"), all(".aw-certificate li").length]).toEqual([
+        tells ? "Sets of 1" : "Running sets of heads",
+        3,
+      ]);
+      await click(button("Cancel")!);
+      expect([all(".aw-certificate li").length, text(".aw-study-found h4")]).toEqual([
+        3,
+        "A set that makes “John” the answer",
+      ]);
+      expect(text(".aw-study-line")).toMatch(/^Stopped before a set was run; the study before it is shown\./);
+      model.send = send;
+      await run();
+      expect(text(".aw-study-line")).not.toContain("Stopped");
+    },
+  );
+  it("Escape leaves alone what was started in a tab that is closed", async () => {
+    const { model, all, run, asked } = await open({}, 1);
+    await run(180);
+    await act(() => model.set("tab", "kinds"));
+    await wait();
+    await press(all("[role=tab]")[0]!, "Escape");
+    expect(asked("cancel")).toEqual([]);
+    await act(() => model.set("tab", "study"));
+    await wait();
+    await press(all("[role=tab]")[0]!, "Escape");
+    expect(asked("cancel").length).toBe(1);
   });
   it("a closed tab loses nothing", async () => {
     const { model, all, run, asked } = await open();
@@ -242,11 +327,11 @@ describe("the answer", () => {
     expect(text(".aw-study-found")).toContain("margin −6.12 → 0.56");
     expect(all(".aw-certificate li").map((one) => [one.dataset.proved, one.textContent!.slice(0, 16)])).toEqual([
       ["true", "Proved: No singl"],
-      ["true", "Proved: Each is "],
+      ["true", "Proved: Each hea"],
       ["false", "Not proved: Not "],
     ]);
     expect(all(".aw-study-chart svg")[0]!.getAttribute("aria-label")).toBe(
-      "Margin of John by number of heads ablated: from −6.12 with none to 0.56 with 3; the found set has 3 heads.",
+      "Margin of “John” by number of heads ablated: from −6.12 with none to 0.56 with 3; the found set has 3 heads.",
     );
     expect(all(".aw-study-chart .aw-dotname").map((one) => one.textContent)).toEqual(["+L2H0", "+L0H2", "+L3H1"]);
     expect(text(".aw-study-curve figcaption")).toContain("Grey: 16 random sets of each size, median and range.");
@@ -272,8 +357,10 @@ describe("the answer", () => {
     await click(button("·his")!);
     await type("Most heads", "2");
     await run();
-    expect(text(".aw-study-found h4")).toBe("No set found that makes his the answer; the nearest");
-    expect(all(".aw-certificate li").at(-1)!.textContent).toContain("that there is none is not shown");
+    expect(text(".aw-study-found h4")).toBe("No set found that makes “his” the answer; the nearest");
+    expect(all(".aw-certificate li").at(-1)!.textContent).toBe(
+      "Not proved: No set found that makes “his” the first choice, within 2 heads.",
+    );
     expect(text(".aw-study-curve figcaption")).not.toContain("Ring: the found set");
   });
   it("of no token is in KL alone", async () => {
@@ -300,7 +387,7 @@ describe("the answer", () => {
     await act(() => {
       svg.dispatchEvent(new PointerEvent("pointermove", { clientX: 9999, bubbles: true }));
     });
-    expect(text(".aw-tip")).toMatch(/^L2H0, L0H2 and L3H1 margin 0\.56, John 35%, KL 3\.00random sets: /);
+    expect(text(".aw-tip")).toMatch(/^L2H0, L0H2 and L3H1 margin 0\.56, John 35%, KL 3\.00Random sets: /);
     await act(() => {
       svg.dispatchEvent(new PointerEvent("pointerleave", { bubbles: true }));
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from attnwidget import AttnWidgetError, ModelError, Study, load_model, metrics, study
-from attnwidget.analysis.search import drawn_at_random
+from attnwidget.analysis.search import Search, drawn_at_random
 from attnwidget.analysis.studying import prepare
+from attnwidget.analysis.trials import Trials
+from attnwidget.engine.interrupt import interruptible
 from attnwidget.heads import Head
 from attnwidget.widget.wire import pack
 
@@ -122,6 +125,12 @@ def test_a_pair_of_backups_is_found_though_no_head_shows_anything_alone():
     assert most.sizes[1].kl == pytest.approx(
         max(kl(run.logits_at(), run.ablate(list(p)).logits_at()) for p in combinations([(0, h) for h in range(8)], 2))
     )
+
+
+def test_no_set_is_larger_than_was_asked_for():
+    run = load_model(backup_model()).run(knapsack_prompt())
+    found = study(run, SECOND, max_heads=1, random=0)
+    assert [(one.size, one.sets) for one in found.tried] == [(1, BACKUP_HEADS)] and found.verdict == "none found"
 
 
 def test_pairs_are_tried_when_the_beam_was_led_elsewhere():
@@ -291,6 +300,41 @@ def test_what_is_off_stays_off(name):
     assert "L0H1, L1H2 ablated already (z set to zero at all positions)" in found.note
 
 
+@pytest.mark.parametrize(("mode", "how"), [("zero", {}), *MODES.items()])
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_with_what_is_off_a_set_is_ablated_again_by_the_expression_that_says_so(name, mode, how):
+    """`run.ablate(found.heads)` starts from the clean run, and is another set."""
+    model = subject(name).model
+    run = model.run(IDS).ablate([(1, 1), (2, 0)], mode=mode, **how)
+    for target in (second_choice(run), None):
+        found = study(run, target, mode=mode, max_heads=2, budget=60, random=0, **how)
+        if not found.heads:
+            found_set, target = found.sizes[0], None
+            assert found.rerun is None and mode != "zero"
+            continue
+        found_set = found.found or found.sizes[[one.heads for one in found.sizes].index(found.heads)]
+        after = eval(found.rerun, {"run": run, "model": model})
+        assert set(after.heads) == {*found.heads, *found.conditional} and "L1H1" in found.rerun
+        row = after.logits_at()
+        assert found_set.kl == metrics.kl(run.logits_at(), row), "to the bit"
+        assert found_set.first.id == int(row.argmax()) and found_set.first.probability == after.probability(found_set.first.id)
+        assert target is None or found_set.margin == metrics.margin_rows(row, target).item()
+        assert not torch.equal(row, run.ablate(list(found.heads), mode=mode, **how).logits_at())
+        for statement in found.certificate:
+            assert "ith L1H1 and L2H0 off already, " in statement.text
+        assert ", with L1H1 and L2H0 off already" in repr(found) and found.to_frame().attrs["conditional"] == ((1, 1), (2, 0))
+
+
+def test_where_one_ablation_cannot_do_both_none_is_named():
+    run = subject("llama").model.run(IDS)
+    for off, mode, how in (({"mode": "scale", "scale": 0.5}, "zero", {}), ({}, "zero", {"positions": [-1]})):
+        found = study(run.ablate([(1, 2)], **off), mode=mode, max_heads=1, random=0, **how)
+        assert found.heads and found.rerun is None and "no single run.ablate does both" in found.note
+    clean = study(run, max_heads=1, random=0)
+    assert clean.rerun == f"run.ablate(['{clean.heads[0]}'])" and "off already" not in repr(clean) + clean.certificate[0].text
+    assert study(run, int(run.logits_at().argmin()), max_heads=1, random=0).rerun is None
+
+
 def test_what_is_off_may_be_off_in_another_mode():
     s = subject("llama")
     run = s.model.run(IDS).ablate([(1, 2)], mode="scale", scale=0.5)
@@ -319,7 +363,7 @@ def test_a_classifier_is_studied_by_class():
         found = study(run, s.model.token(target), max_heads=4)
         for one in reported(found):
             assert one.margin == pytest.approx(margin(s.zeroed(list(one.heads))[0], target), abs=2e-5)
-        assert "whole text" in found.note and found.target.id == target
+        assert found.note.startswith("Whole text; z set to zero") and found.target.id == target
     with pytest.raises(AttnWidgetError, match="answers once for the whole text"):
         study(run, target, position=2)
 
@@ -350,13 +394,138 @@ def test_other_ways_of_the_engine(pair):
 def test_in_half_precision_what_is_found_does_it():
     model = load_model(fresh("llama").source.to(torch.bfloat16))
     run = model.run(IDS)
+    reached = []
     for token in run.logits_at().topk(8).indices.tolist()[1:]:
         if metrics.margin_rows(run.logits_at(), token) > 0:
             continue
         found = study(run, token, max_heads=3, random=0)
         if found.found is not None:
+            reached.append(token)
             assert margin(run.ablate(list(found.heads)).logits_at(), token) > 0
             assert all(r.margin <= 0 for r in found.restored)
+    assert len(reached) > 2
+
+
+# -- what is undefined, and what is rounded ----------------------------------------------------------------------------
+
+
+def undefining(monkeypatch, undefined):
+    """Sets for which `undefined(heads)` answer nothing but NaN, as an overflow gives."""
+    keep = Trials._keep
+
+    def kept(self, heads, trial):
+        keep(self, heads, replace(trial, margin=math.nan, kl=math.nan, near=False) if undefined(heads) else trial)
+
+    monkeypatch.setattr(Trials, "_keep", kept)
+
+
+def test_what_is_undefined_is_not_shown_not_to_do_it(monkeypatch):
+    undefining(monkeypatch, lambda heads: heads == (Head(0, 4),))
+    found = study(knap(), AGAINST)
+    assert found.heads == ((0, 0), (0, 1)) and found.verdict == "1-minimal", "all singles were run, but of one nothing is known"
+    assert found.certificate[-1].text == "Not shown that no single head does it: 5 of 5 tried, 1 of these undefined."
+    assert not found.certificate[-1].proved and found.certificate[1].proved, "put back, each of the two is known"
+    assert [one.undefined for one in found.tried] == [1, 0] and list(found.to_frame()["undefined"]) == [1, 0]
+    most = study(knap())
+    assert [one.proved for one in most.certificate] == [False, True, True, True, True] and "1 of these undefined" in most.certificate[
+        0
+    ].text
+    assert most.random[0].sets == 4
+
+
+@pytest.mark.parametrize("head", [0, None])
+def test_a_head_whose_return_is_undefined_is_not_called_needed(monkeypatch, head):
+    undefining(monkeypatch, lambda heads: len(heads) == 1 and (head is None or heads[0].head == 1 - head))
+    found = study(knap(), AGAINST)
+    assert found.heads == ((0, 0), (0, 1)) and found.verdict == "found"
+    needed = found.certificate[1]
+    names = "L0H0 alone" if head == 0 else "L0H0 alone and L0H1 alone"
+    assert not needed.proved
+    assert needed.text == f"Not shown that each head of it is needed: the margin is undefined with {names} put back."
+    assert math.isnan(found.restored[0].margin) and pack(found)[0]["restored"][0]["margin"] is None
+    # A size of which nothing is known has no row.
+    assert [len(one.heads) for one in found.sizes] == ([1, 2] if head == 0 else [2])
+    assert found.found in found.sizes and len(found.to_frame()) == len(found.sizes) == len(found.random)
+
+
+def test_nothing_is_claimed_where_everything_is_undefined(monkeypatch):
+    undefining(monkeypatch, lambda heads: len(heads) > 0)
+    for target in (AGAINST, None):
+        found = study(knap(), target)
+        assert found.sizes == () and found.heads == () and found.rerun is None and found.random == () and found.to_frame().empty
+        assert not any(one.proved for one in found.certificate) and "5 of 5 tried, 5 of these undefined" in " ".join(
+            one.text for one in found.certificate
+        )
+        assert all(one.undefined == one.sets for one in found.tried)
+
+
+def test_an_overflow_in_half_precision_is_no_proof():
+    model = load_model(fresh("gpt2").source.to(torch.float16))
+    run = model.run(IDS)
+    found = study(run, int(run.logits_at().argmin()), mode="scale", scale=6e4, max_heads=1, random=0)
+    (tried,) = found.tried
+    rows = [run.ablate([head], mode="scale", scale=6e4).logits_at() for head in EVERY]
+    assert tried.undefined == sum(not row.isfinite().all() for row in rows) > 0
+    assert found.verdict == "none found" and not any(one.proved for one in found.certificate)
+
+
+def test_a_set_that_does_it_in_a_batch_alone_ends_no_stage(monkeypatch):
+    keep, lie = Trials._keep, (Head(0, 0), Head(0, 1))
+
+    def kept(self, heads, trial):
+        keep(self, heads, replace(trial, margin=1.5, near=False) if heads == lie and heads not in self._alone else trial)
+
+    monkeypatch.setattr(Trials, "_keep", kept)
+    for leads in ((), (0.5,), (0.5, 0.25)):
+        run, seen = load_model(backup_model(leads)).run(knapsack_prompt()), []
+        found = study(run, SECOND, random=0, partial=seen.append)
+        assert found.heads == PAIR and found.verdict == "minimum"
+        assert lie not in [one.found.heads for one in seen if one.found]
+        assert study(run, SECOND, random=0, beam=1, candidates=2, max_heads=2).heads == PAIR
+
+
+@pytest.mark.parametrize("logit", [1.0, 50.0])
+def test_what_rounding_may_decide_is_run_by_itself(logit):
+    """Within 16 eps of the largest logit of the row itself or, where that is larger, of the clean one."""
+    trials = prepare(knap(), AGAINST).trials
+    assert trials._largest == 10
+    row = torch.full((8,), -1.0)
+    row[TARGET] = logit
+    slack = 16 * torch.finfo(torch.float32).eps * max(10.0, logit)
+    for share, near in ((0.5, True), (-0.5, True), (2.0, False), (-2.0, False)):
+        row[AGAINST] = logit + share * slack
+        assert trials._read(row[None])[0].near is near
+
+
+def test_every_set_near_to_it_was_run_by_itself():
+    run = load_model(fresh("llama").source.to(torch.bfloat16)).run(IDS)
+    checked = 0
+    for token in run.logits_at().topk(5).indices.tolist()[1:]:
+        if metrics.margin_rows(run.logits_at(), token) > 0:
+            continue
+        asked = prepare(run, token, max_heads=3, random=0)
+        asked.conduct()
+        for sets in asked.trials.by_size.values():
+            for heads, trial in sets.items():
+                if trial.near:
+                    checked += 1
+                    assert heads in asked.trials._alone
+                    assert trial.margin == metrics.margin_rows(run.ablate(list(heads)).logits_at(), token).item()
+    assert checked > 10
+
+
+def test_the_making_of_very_many_sets_can_be_stopped(monkeypatch):
+    asked, counted = prepare(subject("gpt2").model.run(IDS)), 0
+
+    def check():
+        nonlocal counted
+        counted += 1
+
+    search = Search(asked.trials, asked.plan, lambda done, total, text: None, lambda search: None)
+    monkeypatch.setattr(Trials, "extend", lambda *_: None)
+    with interruptible(check):
+        search._every(4)
+    assert counted >= math.comb(len(EVERY), 3)
 
 
 # -- reproducible, counted, cancelled ----------------------------------------------------------------------------------
@@ -485,7 +654,7 @@ def test_as_a_table_and_as_a_message():
     message, _ = pack(found)
     # `Study` of js/src/source/ops.ts, and what says how it was made.
     told = {"target", "position", "before", "sizes", "random", "found", "restored", "tried", "verdict", "certificate", "sets", "forwards"}
-    assert set(message) == told | {"note", "python", "baseline", "conditional", "processing", "dtype"}
+    assert set(message) == told | {"note", "python", "rerun", "baseline", "conditional", "processing", "dtype"}
     assert set(message["before"]) == {"heads", "margin", "kl", "first", "target_probability"} and message["before"]["heads"] == []
     assert message["sizes"][0]["heads"] == [list(found.sizes[0].heads[0])] and set(message["target"]) == {"id", "token"}
     assert math.isnan(study(run, max_heads=1).to_frame()["margin"][0]) and pack(study(run, max_heads=1))[0]["sizes"][0]["margin"] is None
@@ -505,6 +674,10 @@ def test_as_a_table_and_as_a_message():
         ({"position": 99}, "No position 99"),
         ({"target": "no such token"}, "no such token"),
         ({"scale": 0.5}, "'zero' takes no scale"),
+        ({"mode": ["zero"]}, r"mode must be the name of one ablation mode, not \['zero'\]: there are zero, scale"),
+        ({"mode": "scale", "scale": np.array([1.0, 2.0])}, "scale must be one number, not array"),
+        ({"target": np.array([1, 2])}, "target must be one token, given as its text or its id, not ndarray"),
+        ({"target": [1]}, "target must be one token, .* not list"),
     ],
 )
 def test_wrong_questions_are_refused(given, says):

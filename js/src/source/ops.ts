@@ -273,17 +273,17 @@ export interface Study {
   target: { id: number; token: string } | null;
   position: number;
   before: StudySet; // heads: []
-  /** By size, from 1: the set of that size with the largest margin (or KL) of those tried. Grows while the study runs. */
+  /** By size, ascending: the set of that size with the largest margin (or KL) of those tried. Grows while the study runs. */
   sizes: StudySet[];
   /** Of as many random sets of each size: margin (or KL, without a target). */
   random: { size: number; sets: number; low: number; median: number; high: number }[];
   /** The smallest set found that makes `target` the first choice; null until there is one, and without a target. */
   found: StudySet | null;
-  /** Of each head of `found`: the margin when it alone is put back. */
-  restored: { head: Head; margin: number }[];
+  /** Of each head of `found`: the margin when it alone is put back; null where it is undefined. */
+  restored: { head: Head; margin: number | null }[];
   /** How many sets of each size were run, of how many there are. */
   tried: { size: number; sets: number; of: number }[];
-  verdict: "minimum" | "1-minimal" | "none found" | "best found" | null; // null while it runs
+  verdict: "minimum" | "1-minimal" | "found" | "none found" | "best found" | null; // null while it runs
   /** What is shown and what is not: ✓ and – in the panel. */
   certificate: { proved: boolean; text: string }[];
   sets: number; // run in all
