@@ -1,11 +1,13 @@
 // The circuit of an answer, as a page asks for it: the second prompt first, then on a button the edges; and how the graph is looked at.
 
-import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, type Signal, signal, untracked } from "@preact/signals";
 import { automatic, readersOf, thresholds, weight } from "./draw/circuit-edges";
 import type { Placing } from "./draw/circuit-layout";
+import { keyOf, shortened } from "./labels";
 import type { TraitSignals } from "./model";
 import type { Circuit, Counterfactual, Facts, Head, Ops, Source } from "./source/ops";
-import { type OwnedResource, resource } from "./source/resource";
+import { type OwnedResource, type Resource, resource } from "./source/resource";
+import type { State } from "./state.gen";
 
 type Asked = Ops["circuit"]["args"];
 export type Method = Asked["method"];
@@ -22,6 +24,14 @@ interface Question {
 interface Answer {
   of: Question;
   said: Circuit;
+  /** All that was asked for is in it. */
+  whole: boolean;
+}
+/** A second prompt, and the first as it was when it was made. */
+export interface Pair {
+  of: { run_key: string; position: number };
+  tokens: string[];
+  said: Counterfactual;
 }
 
 export interface Circuits {
@@ -34,15 +44,26 @@ export interface Circuits {
   method: Signal<Method>;
   metric: Signal<string>;
   checks: Signal<boolean>;
+  /** Whether they are looked at. */
+  details: Signal<boolean>;
   /** The second prompt, asked as soon as it is described while the tab is open. */
-  pair: OwnedResource<Counterfactual>;
+  pair: OwnedResource<Pair>;
   /** Whether the method cannot do without one. */
   paired: ReadonlySignal<boolean>;
   found: OwnedResource<Answer>;
   run(): void;
-  ready: ReadonlySignal<boolean>;
+  /** Why no circuit can be asked for, "" for a moment that is not worth a word; null where one can. */
+  blocked: ReadonlySignal<string | null>;
   /** What the circuit on show is for, where that is not what would be asked now. */
   stale: ReadonlySignal<string | null>;
+  /** It was stopped: what is there is not the whole circuit. */
+  partial: ReadonlySignal<boolean>;
+  /** It was stopped before there was anything of it; what is there is an older one, if any. */
+  nothing: ReadonlySignal<boolean>;
+  /** These heads alone are what is ablated. */
+  applied(heads: Head[]): boolean;
+  /** They are ablated instead of what was off, or that is put back. One step to undo. */
+  toggle(heads: Head[]): void;
   view: View;
 }
 
@@ -67,6 +88,8 @@ export function createCircuits(
   facts: ReadonlySignal<Facts>,
   sources: { patient: Source; kernel: Source },
   open: () => boolean,
+  starting: () => Pick<Resource<unknown>, "pending" | "slow">[],
+  set: (patch: Partial<State>) => void,
 ): Circuits {
   const how = signal<How>("swap");
   const words = signal<[string, string]>(["", ""]);
@@ -76,6 +99,7 @@ export function createCircuits(
   const method = signal<Method>("eap_ig");
   const metric = signal("logit_diff");
   const checks = signal(true);
+  const details = signal(false);
   const paired = computed(() => method.value !== "information_flow");
   const predicts = () => facts.value.answer !== "none";
 
@@ -97,7 +121,11 @@ export function createCircuits(
         against: state.against.value,
       };
     },
-    (args, options) => sources.patient.ask("counterfactual", args, options),
+    async (args, options): Promise<Pair> => {
+      const { run_key, position } = args;
+      const tokens = state.tokens.peek();
+      return { of: { run_key, position }, tokens, said: await sources.patient.ask("counterfactual", args, options) };
+    },
   );
 
   const wanted = signal<Question | null>(null);
@@ -105,15 +133,20 @@ export function createCircuits(
   const found = resource<Question, Answer>(
     () => wanted.value,
     async (of, options) => {
-      const onPartial = (said: Circuit) => options.onPartial?.({ of, said });
-      return { of, said: await sources.kernel.ask("circuit", of.args, { ...options, onPartial }) };
+      const onPartial = (said: Circuit) => options.onPartial?.({ of, said, whole: false });
+      return { of, said: await sources.kernel.ask("circuit", of.args, { ...options, onPartial }), whole: true };
     },
   );
-  const ready = computed(
-    () =>
-      state.run_key.value !== "" && predicts() && (!paired.value || (pair.value.value !== null && pair.current.value)),
-  );
+  const blocked = computed(() => {
+    const busy = starting().find(({ pending }) => pending.value);
+    if (busy) return busy.slow.value ? "A prompt is being run." : "";
+    if (state.run_key.value === "" || !predicts()) return "";
+    if (!paired.value || (pair.value.value !== null && pair.current.value)) return null;
+    return pair.pending.value ? "" : "Run needs a second prompt.";
+  });
   const view = createView(found);
+  const before = signal<{ key: string; off: Head[] } | null>(null);
+  const applied = (heads: Head[]) => heads.length > 0 && keyOf(state.ablated.value) === keyOf(heads);
   const asking = () => JSON.stringify([state.position.value, state.target.value, state.against.value]);
 
   return {
@@ -125,13 +158,14 @@ export function createCircuits(
     method,
     metric,
     checks,
+    details,
     pair,
     paired,
     found,
-    ready,
+    blocked,
     run() {
-      if (!ready.peek()) return;
-      const other = pair.current.peek() ? pair.value.peek() : null;
+      if (blocked.peek() !== null) return;
+      const other = pair.current.peek() ? pair.value.peek()!.said : null;
       const integrated = method.peek() === "eap_ig";
       turns += 1;
       view.threshold.value = null;
@@ -160,13 +194,29 @@ export function createCircuits(
       const of = found.value.value?.of;
       if (!of) return null;
       if (of.args.run_key !== state.run_key.value)
-        return of.prompt === state.prompt.value ? "an earlier run of this prompt" : "another prompt";
+        return of.prompt === state.prompt.value
+          ? "an earlier run of this prompt"
+          : `the prompt “${shortened(of.prompt)}”`;
       if (of.of !== asking()) return "another position, target or foil";
-      const other = pair.current.value ? pair.value.value : null;
+      const other = pair.current.value ? pair.value.value!.said : null;
       const before = of.args.counterfactual;
       if (other && before.length > 0 && String(other.ids) !== String(before)) return "another second prompt";
       return null;
     }),
+    partial: computed(() => found.value.value?.whole === false && !found.pending.value),
+    nothing: computed(() => found.error.value?.kind === "cancelled" && !found.current.value),
+    applied,
+    toggle(heads) {
+      const now = state.ablated.peek();
+      // From one set of a circuit to another: what was off before both.
+      const off = before.peek()?.key === keyOf(now) ? before.peek()!.off : now;
+      if (untracked(() => applied(heads))) {
+        set({ ablated: off === now ? [] : off });
+        return;
+      }
+      before.value = { key: keyOf(heads), off };
+      set({ ablated: heads });
+    },
     view,
   };
 }

@@ -50,9 +50,7 @@ export function asSvg(circuit: Circuit, picture: Picture, curves: readonly Curve
     if (node.kind !== "embed" && (look === "mark" || h < 11)) return [box];
     return [box, text(x, y + 4, look === "name" ? node.name : shortName(node), at)];
   });
-  const ticks = picture.ticks.map(({ x, text: what }) =>
-    text(x, height - 5, what, `text-anchor="middle" fill="${INK.fg2}"`),
-  );
+  const ticks = picture.ticks.map(({ x, y, text: what }) => text(x, y, what, `text-anchor="middle" fill="${INK.fg2}"`));
   const rows = picture.rows.map(({ y, text: what }) => text(2, y + 4, what, `fill="${INK.fg2}"`));
   const shown = [...new Set(curves.map(({ edge }) => edge))];
   const key = `Width: √|effect|. Orange: helps; purple, dashed: opposes. |effect| ≥ ${compact(least)}.`;

@@ -2,8 +2,9 @@
 
 import type { Method } from "./circuit";
 import { weight } from "./draw/circuit-edges";
-import { bare, compact, count, headName, percent, signed } from "./labels";
-import type { Circuit, CircuitEdge, CircuitNode, Counterfactual } from "./source/ops";
+import { bare, compact, count, headName, percent, quoted, signed } from "./labels";
+import { nameSome } from "./scorewords";
+import type { Circuit, CircuitEdge, CircuitNode, Counterfactual, Head } from "./source/ops";
 
 export const METHODS: { value: Method; text: string; title: string }[] = [
   {
@@ -83,8 +84,8 @@ export function edgeFacts({ effect, score }: CircuitEdge): string {
 
 export function edgeLines(circuit: Circuit, edge: CircuitEdge): string[] {
   return [
-    edge.without !== null && `faithfulness ${signed(edge.without)} without it, ${signed(circuit.faithfulness)} with it`,
-    edge.readers.length > 1 && `read by ${edge.readers.map(headName).join(", ")}: they share this input`,
+    edge.without !== null && `Faithfulness ${signed(edge.without)} without it, ${signed(circuit.faithfulness)} with it`,
+    edge.readers.length > 1 && `Read by ${edge.readers.map(headName).join(", ")}: they share this input`,
   ].filter((line) => line !== false);
 }
 
@@ -101,7 +102,7 @@ export function nodeLines(circuit: Circuit, index: number, shown: readonly numbe
   return [
     flow.join(", ") || "no shown edge",
     ...node.roles.map(({ name, shown: how }) => `${name}: ${how}`),
-    ...(missed ? [`left out, it changes faithfulness by up to ${signed(missed.change)}`] : []),
+    ...(missed ? [`Left out, it changes faithfulness by up to ${signed(missed.change)}`] : []),
   ];
 }
 
@@ -122,7 +123,25 @@ export function shortName({ kind, head, name }: CircuitNode): string {
 }
 
 export function pairWords(pair: Counterfactual): string {
-  return `The second prompt’s first choice is ${bare(pair.first.token)}, ${percent(pair.first.probability)}.`;
+  return `The second prompt’s first choice is ${quoted(pair.first.token)}, ${percent(pair.first.probability)}.`;
+}
+
+/** What it is of where heads are off: a circuit is of the model as it is. */
+export function allOnWords(off: readonly Head[]): string {
+  if (off.length === 0) return "";
+  return `Of the run with all heads on; ${nameSome(off)} ${off.length === 1 ? "is" : "are"} not off in it.`;
+}
+
+/** Of sets that were tried twice, once, with both ways they came about. */
+export function sameRemoved(list: Circuit["completeness"]): Circuit["completeness"] {
+  const out = new Map<string, Circuit["completeness"][number]>();
+  for (const one of list) {
+    const key = [...one.removed].sort((a, b) => a - b).join(" ");
+    const had = out.get(key);
+    const how = had && !had.how.split(", ").includes(one.how) ? `${had.how}, ${one.how}` : (had?.how ?? one.how);
+    out.set(key, { ...(had ?? one), how });
+  }
+  return [...out.values()];
 }
 
 export const removedWords = ({ nodes }: Circuit, removed: readonly number[]): string =>

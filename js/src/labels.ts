@@ -36,6 +36,18 @@ export function headName(head: Head): string {
 export const sameHead = (a: Head, b: Head): boolean => a[0] === b[0] && a[1] === b[1];
 export const hasHead = (list: readonly Head[], head: Head): boolean => list.some((h) => sameHead(h, head));
 
+/** The same for the same heads, in whatever order. */
+export const keyOf = (heads: readonly Head[]): string => heads.map(String).sort().join(" ");
+
+/** A prompt as it is quoted in a sentence. */
+export function shortened(text: string): string {
+  const line = visible(text);
+  return [...line].length > 60 ? `${[...line].slice(0, 57).join("")}…` : line;
+}
+
+/** A token in a sentence: “the”. */
+export const quoted = (token: string): string => `“${bare(token)}”`;
+
 export const UNDEFINED = "–";
 
 /** Two figures, and never a false 0 % or 100 %. */

@@ -254,8 +254,9 @@ export function createStore(
   };
   const generating = createGenerating(state, asked, facts, kernel, { set, runPrompt });
   const { generation, study } = generating;
-  const circuit = createCircuits(state, facts, { patient: source, kernel }, () => open("circuit"));
-  const finding = createFinding(state, ablation, facts, outcome, kernel, set);
+  const starting = () => [prompt, study];
+  const circuit = createCircuits(state, facts, { patient: source, kernel }, () => open("circuit"), starting, set);
+  const finding = createFinding(state, ablation, facts, outcome, kernel, starting, set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
   const isSelected = (head: Head) => hasHead(state.selected.value, head);

@@ -2,7 +2,7 @@
 // the answer when something of that changes.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
-import { hasHead } from "./labels";
+import { hasHead, keyOf, quoted } from "./labels";
 import type { TraitSignals } from "./model";
 import type { Ablation, Choice, Facts, Head, ModeFact, Ops, Outcome, Source, Study, StudySet } from "./source/ops";
 import { type OwnedResource, type Resource, resource } from "./source/resource";
@@ -23,22 +23,27 @@ export interface Answer {
 /** What is no longer as it was when the answer was asked for. */
 export type Change = "prompt" | "run" | "heads" | "mode" | "position";
 
+/** Of one request, as the kernel has it. */
+export const MOST = { beam: 100, maxHeads: 100, budget: 100_000 };
+
 export interface Finding {
   /** Of the browser only; they outlive a closed tab. `target`: "" for whatever moves the answer most, null for the next best token. */
-  settings: { target: Signal<string | null> } & Record<"beam" | "maxHeads" | "budget", Signal<number>>;
+  settings: { target: Signal<string | null>; open: Signal<boolean> } & Record<keyof typeof MOST, Signal<number>>;
   search: OwnedResource<Answer>;
   /** Tokens that could become the answer: those of the prediction but its first choice, the most probable first. */
   candidates: ReadonlySignal<Choice[]>;
   /** What would be asked for; null while the prediction is not known. */
   target: ReadonlySignal<string | null>;
-  /** It is the answer already. */
-  already: ReadonlySignal<boolean>;
+  /** Why nothing can be asked for, "" for a moment that is not worth a word; null where something can. */
+  blocked: ReadonlySignal<string | null>;
   run(): void;
   changed: ReadonlySignal<Change[]>;
   /** The set that is shown is what is ablated now, on top of what was off before. */
   applied: ReadonlySignal<boolean>;
   /** It was stopped: what is there is not the whole answer. */
   partial: ReadonlySignal<boolean>;
+  /** It was stopped before a set was run; what is there is an older one, if any. */
+  nothing: ReadonlySignal<boolean>;
   /** The set that is shown becomes what is ablated, in the way and on top of the heads it was found with; or is put back. One step to undo. */
   toggle(): void;
 }
@@ -49,16 +54,24 @@ export function createFinding(
   facts: ReadonlySignal<Facts>,
   outcome: Resource<Outcome>,
   kernel: Source,
+  starting: () => Pick<Resource<unknown>, "pending" | "slow">[],
   set: (patch: Partial<State>) => void,
 ): Finding {
-  const settings = { target: signal<string | null>(null), beam: signal(4), maxHeads: signal(8), budget: signal(4000) };
+  const settings = {
+    target: signal<string | null>(null),
+    open: signal(false),
+    beam: signal(4),
+    maxHeads: signal(8),
+    budget: signal(4000),
+  };
   const wanted = signal<Question | null>(null);
   let turns = 0;
   // `kernel` and not a patient source: nobody asks again for what a new prompt has cancelled.
   const search = resource<Question, Answer>(
     () => wanted.value,
     async (of, options) => {
-      const onPartial = (said: Study) => options.onPartial?.({ of, said });
+      // Before a set has been run there is nothing that could stand for the last answer.
+      const onPartial = (said: Study) => said.sizes.length > 0 && options.onPartial?.({ of, said });
       return { of, said: await kernel.ask("study", of.args, { ...options, onPartial }) };
     },
   );
@@ -66,6 +79,19 @@ export function createFinding(
   const target = computed(() => {
     const next = outcome.current.value ? candidates.value[0]?.token : undefined;
     return settings.target.value ?? next ?? null;
+  });
+  const blocked = computed(() => {
+    const busy = starting().find(({ pending }) => pending.value);
+    if (busy) return busy.slow.value ? "A prompt is being run." : "";
+    if (target.value === null)
+      return outcome.error.value
+        ? "There is no prediction whose next best token could be asked for: choose one."
+        : outcome.slow.value
+          ? "Run waits for the prediction."
+          : "";
+    return outcome.current.value && outcome.value.value?.ablated_top.token === target.value
+      ? `${quoted(target.value)} is the answer now, so there is nothing to run for it.`
+      : null;
   });
   const differing = (heads: (answer: Answer) => Head[]): Change[] => {
     const answer = search.value.value;
@@ -93,11 +119,11 @@ export function createFinding(
     search,
     candidates,
     target,
-    already: computed(() => outcome.current.value && outcome.value.value?.ablated_top.token === target.value),
+    blocked,
     run() {
       const run_key = state.run_key.peek();
       const token = target.peek();
-      if (!run_key || token === null) return;
+      if (!run_key || token === null || blocked.peek() !== null) return;
       // What was asked for stays chosen when the prediction, and with it the next best, changes.
       settings.target.value = token;
       turns += 1;
@@ -119,6 +145,7 @@ export function createFinding(
     changed: computed(() => (applied.value ? [] : differing(({ of }) => of.args.ablation.heads))),
     applied,
     partial: computed(() => search.value.value?.said.verdict === null && !search.pending.value),
+    nothing: computed(() => search.error.value?.kind === "cancelled" && !search.current.value),
     toggle() {
       const answer = search.value.peek();
       if (!answer) return;
@@ -127,8 +154,6 @@ export function createFinding(
     },
   };
 }
-
-const keyOf = (heads: readonly Head[]) => heads.map(String).sort().join(" ");
 
 /** What a mode takes no notice of is no difference. */
 function modeKey({ mode, positions, ...how }: Ablation, modes: readonly ModeFact[]): string {

@@ -1,6 +1,6 @@
 // What a study of sets asked and found, in words: for its settings, its state, its chart, and to be read aloud.
 
-import { bare, compact, count, percent, signed, visible } from "./labels";
+import { bare, compact, count, percent, quoted, shortened, signed } from "./labels";
 import { formatPositions } from "./positions";
 import { nameSome } from "./scorewords";
 import type { Ablation, Facts, Study, StudySet } from "./source/ops";
@@ -50,13 +50,8 @@ export function staleWords({ of, said }: Answer, changed: readonly Change[], fac
   return parts.length === 0 ? "" : `Computed ${parts.join(", ")}.`;
 }
 
-const shortened = (text: string): string => {
-  const line = visible(text);
-  return [...line].length > 60 ? `${[...line].slice(0, 57).join("")}…` : line;
-};
-
-/** What was looked for: "John is the answer". */
-const goal = (said: Study) => `${bare(said.target!.token)} the answer`;
+/** What was looked for, after "makes": "“John” the answer". */
+const goal = (said: Study) => `${quoted(said.target!.token)} the answer`;
 
 export function heading(said: Study): string {
   const { found, target, verdict } = said;
@@ -91,7 +86,7 @@ export function effort({ sets, forwards }: Study): string {
 export function chartSentence(said: Study, series: "margin" | "kl"): string {
   const last = said.sizes.at(-1);
   const write = (set: StudySet) => (series === "kl" ? `${compact(set.kl)} nats` : signed(set.margin));
-  const name = series === "kl" ? "KL" : `Margin of ${said.target ? bare(said.target.token) : ""}`;
+  const name = series === "kl" ? "KL" : `Margin of ${said.target ? quoted(said.target.token) : ""}`;
   if (!last) return `${name} by number of heads ablated: no set has been run yet.`;
   const ring = said.found ? `; the found set has ${count(said.found.heads.length, "head")}` : "";
   return `${name} by number of heads ablated: from ${write(said.before)} with none to ${write(last)} with ${last.heads.length}${ring}.`;

@@ -2,11 +2,13 @@
 
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { NOT_OF_THE_TASK } from "../src/circuitwords";
+import { NOT_OF_THE_TASK, sameRemoved } from "../src/circuitwords";
 import create from "../src/index";
 import { download } from "../src/panels/circuit-tools";
+import { placeTip } from "../src/panels/tooltip";
 import type { Head } from "../src/source/ops";
 import type { State } from "../src/state.gen";
+import { made } from "./circuitfixture";
 import { fakeModel } from "./fixture";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
@@ -85,6 +87,9 @@ describe("the second prompt", () => {
     const { asked, change, all, button } = await open();
     await change("Word to swap", "John");
     expect([asked("counterfactual"), button("Run").disabled]).toEqual([[], true]);
+    // Why is to be read, not only to be pointed at; and nothing else says that Run finds one.
+    expect(all(".aw-circuit-about")[0]!.textContent).toBe("Run needs a second prompt.");
+    expect(all(".aw-circuit > .aw-none")[0]!.textContent).toBe("No circuit yet.");
     await change("Word to swap it with", "Mary");
     await wait();
     expect(asked("counterfactual")).toEqual([
@@ -106,7 +111,35 @@ describe("the second prompt", () => {
     expect(all(".aw-circuit-diff")[0]!.textContent).toContain(
       "logit Mary − John: 3.06 on this prompt, −2.71 on the second",
     );
-    expect([asked("circuit"), button("Run").disabled]).toEqual([[], false]);
+    expect([asked("circuit"), button("Run").disabled, all(".aw-circuit-about")]).toEqual([[], false, []]);
+    expect(all(".aw-circuit > .aw-none")[0]!.textContent).toBe("No circuit yet. Run finds one.");
+    expect(all(".aw-circuit-diff")[0]!.textContent).toContain(
+      "first choice is “John”, 64%. How it was made: John → Mary",
+    );
+  });
+  it("is not shown beside another prompt than it was made for", async () => {
+    const { model, swap, all } = await open();
+    await swap();
+    expect(all(".aw-circuit-both")).toHaveLength(1);
+    model.delay = 100;
+    await act(() => {
+      model.set("run_key", "run-2");
+      model.set("tokens", [...TOKENS.slice(0, -1), " sang"]);
+    });
+    await wait(30);
+    expect([all(".aw-circuit-both"), all(".aw-circuit-diff")]).toEqual([[], []]);
+    expect(all(".aw-circuit-pair .aw-none")[0]!.textContent).toBe("Running the second prompt.");
+    await wait(150);
+    const [, ...stacks] = all(".aw-circuit-stack").map((one) => one.children[0]!.textContent);
+    expect(stacks.at(-1)).toBe("·sang");
+  });
+  it("has its seed beside it where it is a shuffle", async () => {
+    const { asked, change, button, all } = await open();
+    expect(all(".aw-circuit-pair .aw-number")).toEqual([]);
+    await click(button("shuffle repeat"));
+    await change("Seed of the shuffle", "5");
+    await wait();
+    expect(asked("counterfactual").at(-1)).toMatchObject({ how: "shuffle", seed: 5 });
   });
   it("that cannot be is refused in place, and no circuit can be asked for", async () => {
     const { all, button, change, asked } = await open();
@@ -199,6 +232,36 @@ describe("what is asked", () => {
   });
 });
 
+describe("before Run", () => {
+  it("it is said that what is ablated is not off in a circuit", async () => {
+    const off: Head[] = [
+      [0, 0],
+      [0, 5],
+    ];
+    const { model, swap, all } = await open({ ablated: off });
+    const about = () => all(".aw-circuit-about")[0]?.textContent ?? "";
+    expect(about()).toBe("Run needs a second prompt. Of the run with all heads on; L0H0 and L0H5 are not off in it.");
+    await swap();
+    await act(() => model.set("ablated", [[0, 5]]));
+    await wait();
+    expect(about()).toBe("Of the run with all heads on; L0H5 is not off in it.");
+  });
+  it("details stay as they were left in a tab that is closed", async () => {
+    const { model, all } = await open();
+    const more = () => all(".aw-circuit-more")[0] as HTMLDetailsElement;
+    more().open = true;
+    await act(() => {
+      more().dispatchEvent(new Event("toggle"));
+    });
+    await act(() => model.set("tab", "lens"));
+    await wait();
+    expect(more()).toBe(undefined);
+    await act(() => model.set("tab", "circuit"));
+    await wait();
+    expect(more().open).toBe(true);
+  });
+});
+
 describe("results", () => {
   it("are drawn stage by stage", async () => {
     const { run, foot, all } = await open({}, 1);
@@ -234,10 +297,64 @@ describe("results", () => {
     expect([asked("cancel").length, all("[role=alert]")]).toEqual([1, []]);
     expect(foot()).toContain("25 edges shown");
     expect(foot()).not.toContain("so far");
+    expect(all(".aw-circuit-line b")[0]!.textContent).toBe(
+      "Stopped, not the whole circuit: what was found until then is kept.",
+    );
+    expect([all(".aw-msg"), all(".aw-circuit")[0]!.textContent!.includes("comes last")]).toEqual([[], false]);
     model.pace = 0;
     await click(button("Run"));
     await wait();
     expect(foot()).toContain("Every edge drawn was run.");
+  });
+  it("of the circuit before are kept where the next is stopped before it has any", async () => {
+    const { run, model, all, button } = await open();
+    await run();
+    model.delay = 1000;
+    await click(button("Run"));
+    await wait(200);
+    await click(button("Cancel"));
+    expect(all(".aw-circuit-line b")[0]!.textContent).toBe(
+      "Stopped before there was anything to show. The circuit before it is shown.",
+    );
+    expect([all(".aw-circuit-checks").length, all(".aw-stale")]).toEqual([1, []]);
+  });
+  it("that are no edges have no graph, no key, and nothing to ablate", async () => {
+    const { model, run, all, button } = await open();
+    const send = model.send.bind(model);
+    model.send = (sent) => {
+      if (sent.op !== "circuit") return send(sent);
+      const result = { ...made(false), edges: [], nodes: [], curve: [], completeness: [], minimality: [] };
+      model.emit("msg:custom", { id: sent.id, ok: true, result }, []);
+    };
+    await run();
+    expect(all(".aw-circuit-body .aw-none")[0]!.textContent).toContain("Take more.");
+    expect([all(".aw-cg"), all(".aw-cg-legend"), all(".aw-circuit-look")]).toEqual([[], [], []]);
+    expect([button("Ablate this circuit").disabled, button("Ablate everything else").disabled]).toEqual([true, true]);
+  });
+  it("that failed are offered again where a circuit can be asked for", async () => {
+    const { model, swap, run, all } = await open();
+    const send = model.send.bind(model);
+    model.send = (sent) => {
+      if (sent.op !== "circuit") return send(sent);
+      model.emit("msg:custom", { id: sent.id, ok: false, error: { message: "It broke.", kind: "failed" } }, []);
+    };
+    await run();
+    expect(all(".aw-msg button").map((one) => one.textContent)).toEqual(["Run again"]);
+    await swap("", "Mary");
+    expect(all(".aw-msg button")).toEqual([]);
+  });
+  it("wait while a study of sets is worked at, and say so", async () => {
+    const { model, swap, all, button } = await open({ tab: "study" }, 3);
+    await wait(50);
+    await click(button("Run"));
+    await wait(200);
+    await act(() => model.set("tab", "circuit"));
+    await wait();
+    await swap();
+    model.delay = 1000;
+    await click(button("Run"));
+    await wait(170);
+    expect(all(".aw-circuit-stage")[0]!.textContent).toBe("Waits for the study of sets");
   });
   it("of another prompt, position or second prompt are dimmed, and say so", async () => {
     const { run, model, all, swap, button, asked } = await open();
@@ -248,7 +365,7 @@ describe("results", () => {
     );
     await act(() => model.set("position", 3));
     await wait();
-    expect(line()).toContain("For another position, target or foil.");
+    expect(line()).toContain("Computed for another position, target or foil.");
     expect(all(".aw-circuit > .aw-stale")).toHaveLength(1);
     await act(() => model.set("position", -1));
     await wait();
@@ -256,13 +373,13 @@ describe("results", () => {
     await swap("Mary", "John");
     await click(button("own text"));
     await wait();
-    expect(line()).not.toContain("For another");
+    expect(line()).not.toContain("Computed");
     await act(() => model.set("run_key", "run-2"));
     await wait();
-    expect(line()).toContain("For an earlier run of this prompt.");
+    expect(line()).toContain("Computed for an earlier run of this prompt.");
     await act(() => model.set("prompt", "b"));
     await wait();
-    expect(line()).toContain("For another prompt.");
+    expect(line()).toContain("Computed for the prompt “When Mary and John met, John gave”.");
     expect(asked("circuit")).toHaveLength(1);
   });
 });
@@ -305,6 +422,8 @@ describe("the graph", () => {
         .map((one) => one.getAttribute("aria-label")!.split(",")[0])
         .sort(),
     ).toEqual(["L19H2", "L20H0", "L23H3", "embed"]);
+    await press(node("L19H2"), "Escape");
+    expect([all(".aw-cg .aw-tip"), document.activeElement === node("L19H2")]).toEqual([[], true]);
     await click(node("L19H2"));
     expect([model.get("selected"), model.get("shown")]).toEqual([[[19, 2]], [[19, 2]]]);
     expect(node("L19H2").getAttribute("aria-pressed")).toBe("true");
@@ -330,6 +449,7 @@ describe("the graph", () => {
     await run();
     await click(button("as in the grid"));
     expect(all(".aw-cg-back text").map((one) => one.textContent)).toContain("MLP");
+    expect(all(".aw-cg-node-key").map((one) => one.parentElement!.textContent!.trim())).toEqual(["head", "MLP"]);
     expect(all(".aw-cnode")).toHaveLength(13);
   });
   it("is also a table", async () => {
@@ -368,9 +488,18 @@ describe("its heads", () => {
     });
     await wait();
     expect(model.get("ablated")).toEqual([[0, 0]]);
+    await click(button("Ablate this circuit"));
+    await wait();
+    expect(button("Ablate this circuit").getAttribute("aria-pressed")).toBe("true");
+    expect(button("Ablate this circuit").title).toBe("Puts back what was off before");
+    expect(button("Ablate everything else").title).toBe("Replaces what is off");
     await click(button("Ablate everything else"));
     const rest = model.get("ablated").map(String);
     expect([rest.length, HEADS.some((head) => rest.includes(String(head)))]).toEqual([30 * 9 - HEADS.length, false]);
+    // What was off before either.
+    await click(button("Ablate everything else"));
+    await wait();
+    expect(model.get("ablated")).toEqual([[0, 0]]);
   });
   it("are those of the shown edges, or of all: as chosen", async () => {
     const { run, button, model, el, change } = await open();
@@ -385,6 +514,36 @@ describe("its heads", () => {
     await change("Heads of which edges", "kept");
     await click(button("Ablate this circuit"));
     expect(model.get("ablated")).toEqual(HEADS);
+  });
+});
+
+describe("a tooltip", () => {
+  const target = { left: 200, right: 222, top: 100, bottom: 120 };
+  const [tip, box] = [
+    { width: 100, height: 50 },
+    { width: 500, height: 300 },
+  ];
+  it("lies below to the right, where nothing is lit", () => {
+    expect(placeTip(target, tip, box, [])).toEqual([204, 130]);
+  });
+  it("lies on the side where the fewest lit places are, and in the box", () => {
+    expect(placeTip(target, tip, box, [[250, 150]])).toEqual([118, 130]);
+    const below: [number, number][] = [
+      [250, 150],
+      [150, 150],
+      [210, 140],
+    ];
+    expect(placeTip(target, tip, box, below)).toEqual([204, 44]);
+    expect(placeTip({ ...target, top: 270, bottom: 290 }, tip, box, [])).toEqual([204, 214]);
+    expect(placeTip({ ...target, left: 470, right: 492 }, tip, box, [])).toEqual([400, 130]);
+  });
+});
+
+describe("completeness", () => {
+  it("has a set of nodes once, with all ways it came about", () => {
+    const one = (removed: number[], how: string) => ({ removed, how, circuit: 0.5, model: 0.6 });
+    const list = [one([1, 2], "greedy"), one([3], "one node"), one([2, 1], "at random"), one([1, 2], "greedy")];
+    expect(sameRemoved(list)).toEqual([one([1, 2], "greedy, at random"), one([3], "one node")]);
   });
 });
 

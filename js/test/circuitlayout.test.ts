@@ -77,6 +77,27 @@ describe("compact", () => {
     expect(drawn(made(false), 600).picture.look).toBe("number");
     expect(drawn(made(true), 1000).picture.look).toBe("mark");
   });
+  it.each([640, 900, 1400])("has a tick for every layer with a shown node, none on another (%s px)", (width) => {
+    for (const many of [false, true]) {
+      const it = made(many);
+      const layers = new Set(
+        it.nodes.filter(({ kind }) => kind === "head" || kind === "mlp").map(({ layer }) => layer),
+      );
+      for (const { ticks, height } of [
+        drawn(it, width).picture,
+        asGrid(it.nodes, { layers: 30, heads: 9 }, { width }),
+      ]) {
+        const shown = ticks.map(({ text }) => Number(text.replace("L", "")));
+        expect([...layers].filter((layer) => !shown.includes(layer))).toEqual([]);
+        for (const [i, a] of ticks.entries()) {
+          expect(a.y).toBeLessThanOrEqual(height - 5);
+          for (const b of ticks.slice(i + 1)) {
+            if (a.y === b.y) expect(b.x - a.x).toBeGreaterThan((6 * (a.text.length + b.text.length)) / 2);
+          }
+        }
+      }
+    }
+  });
   it("names a layer once, though its MLP has a column after its heads", () => {
     const it = circuit(["embed", "L3H0", "MLP 3", "logits"], [edge(0, 1), edge(1, 2), edge(2, 3)]);
     const { picture } = drawn(it, 900);

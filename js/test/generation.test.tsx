@@ -252,7 +252,7 @@ describe("after a change", () => {
     await generate();
     await act(() => model.set("ablated", [...OFF, [0, 0]]));
     await wait();
-    expect(all(".aw-gen-line")[0]!.textContent).toContain("For another ablation.");
+    expect(all(".aw-gen-line")[0]!.textContent).toContain("Computed for another ablation.");
     expect([all(".aw-gen .aw-stale").length, asked("generate").length]).toEqual([1, 1]);
     await act(() => model.set("ablated", OFF));
     await wait();
@@ -268,7 +268,7 @@ describe("after a change", () => {
     await generate();
     await act(() => model.set("run_key", "run-2"));
     await wait();
-    expect(all(".aw-gen-line")[0]!.textContent).toContain("For another prompt.");
+    expect(all(".aw-gen-line")[0]!.textContent).toContain("Computed for another prompt.");
     await click(chips("control")[0]!);
     await wait();
     expect(asked("study_ids")).toEqual([]);

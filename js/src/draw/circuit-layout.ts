@@ -23,15 +23,24 @@ export interface Picture {
   /** By node; null for one that is not drawn. */
   spots: (Spot | null)[];
   columns: { x: number; nodes: number[] }[];
-  /** Under the columns; empty where there is no room for another. */
-  ticks: { x: number; text: string }[];
+  /** Under the columns; those of layers without a node only where there is room for all. */
+  ticks: Tick[];
   /** Left of the rows, where nodes stand as in the grid. */
   rows: { y: number; text: string }[];
+}
+export interface Tick {
+  x: number;
+  /** Of its baseline. */
+  y: number;
+  text: string;
 }
 /** An edge between two nodes, as indices. */
 export type Link = readonly [from: number, to: number];
 
 const TICKS = 20;
+/** A second line of ticks, where they are closer than they are wide. */
+const LINE = 11;
+const FIGURE = 6.3;
 const TOP = 4;
 const LOGITS = { name: 84, number: 76, mark: 72 };
 const WIDTH = { name: 52, number: 22 };
@@ -63,9 +72,6 @@ export function compact(
   const first = keys.map((key) =>
     stages.get(key)!.sort((a, b) => rowOf(nodes[a]!, heads) - rowOf(nodes[b]!, heads) || a - b),
   );
-  const room = height - TICKS - TOP;
-  const lanes = Math.max(LANES, ...first.map(({ length }) => length));
-  const pitchY = room / lanes;
   const ends = [keys[0]! < 0, keys.at(-1)! >= 0 && nodes[first.at(-1)![0]!]!.kind === "logits"] as const;
   const inner = Math.max(1, first.length - Number(ends[0]) - Number(ends[1]));
   const measure = (look: Look) => {
@@ -80,6 +86,13 @@ export function compact(
     if (ends[1] && column === first.length - 1) return width - LOGITS[look] / 2 - 1;
     return left + (column - Number(ends[0]) + 0.5) * pitch;
   };
+  const ticks = ticksOf(
+    first.map((list, column) => ({ x: xOf(column), layer: layerOf(nodes[list[0]!]!) })),
+    height,
+  );
+  const room = height - TICKS - LINE * (linesOf(ticks) - 1) - TOP;
+  const lanes = Math.max(LANES, ...first.map(({ length }) => length));
+  const pitchY = room / lanes;
   const placed = lanesOf(first, links, lanes);
   const spots: (Spot | null)[] = nodes.map(() => null);
   const h = Math.max(3, Math.min(TALLEST, pitchY - 3));
@@ -91,7 +104,7 @@ export function compact(
     }
     return { x, nodes: list.sort((a, b) => placed.get(a)! - placed.get(b)!) };
   });
-  return { width, height, look, spots, columns, ticks: ticksOf(columns, nodes, pitch), rows: [] };
+  return { width, height, look, spots, columns, ticks, rows: [] };
 }
 
 /** As the grid of heads: a row for each head number, one under them for the MLPs, and every layer. */
@@ -103,7 +116,7 @@ export function asGrid(
   const { layers, heads } = shape;
   const row = Math.max(14, Math.min(22, Math.round(420 / (heads + 1))));
   const mlps = nodes.some(({ kind }) => kind === "mlp");
-  const height = TOP + (heads + (mlps ? 1.6 : 0)) * row + TICKS;
+  const bottom = TOP + (heads + (mlps ? 1.6 : 0)) * row + TICKS;
   const left = 34 + EMBED.mark + GAP;
   const pitch = (width - left - LOGITS.mark - GAP) / (layers + 0.5);
   const look = "mark";
@@ -130,14 +143,19 @@ export function asGrid(
     const column = keys.indexOf(stageOf(node));
     return { ...place(node), column, ...sizeOf(node, look, pitch * 0.9, row - 4) };
   });
-  const every = [1, 2, 5, 10, 20, 50].find((step) => step * pitch >= 26) ?? 100;
-  const ticks = Array.from({ length: layers }, (_, l) => ({
-    x: layerX(l),
-    text: l % every === 0 ? `L${l}` : "",
-  })).filter(({ text }) => text !== "");
   const rows = Array.from({ length: heads }, (_, h) => ({ y: headY(h), text: `H${h}` }));
   if (mlps) rows.push({ y: TOP + (heads + 1) * row, text: "MLP" });
-  return { width, height, look, spots, columns, ticks, rows };
+  const all = Array.from({ length: layers }, (_, layer) => ({ x: layerX(layer), layer }));
+  const used = new Set(nodes.map(layerOf));
+  let ticks = ticksOf(all, bottom, 1);
+  if (ticks.length < layers)
+    ticks = ticksOf(
+      all.filter(({ layer }) => used.has(layer)),
+      bottom,
+    );
+  const more = LINE * (linesOf(ticks) - 1);
+  ticks = ticks.map((tick) => ({ ...tick, y: tick.y + more }));
+  return { width, height: bottom + more, look, spots, columns, ticks, rows };
 }
 
 function sizeOf(node: CircuitNode, look: Look, pitch: number, h: number): { w: number; h: number } {
@@ -147,15 +165,36 @@ function sizeOf(node: CircuitNode, look: Look, pitch: number, h: number): { w: n
   return { w: Math.max(2, Math.min(14, pitch * 0.45)), h: Math.min(h, 14) };
 }
 
-/** A layer's name once, though its MLP may have a column of its own; none on top of another. */
-function ticksOf(columns: Picture["columns"], nodes: readonly CircuitNode[], pitch: number): Picture["ticks"] {
-  const out: Picture["ticks"] = [];
-  let [free, last] = [Number.NEGATIVE_INFINITY, -1];
-  for (const { x, nodes: list } of columns) {
-    const { kind, layer } = nodes[list[0]!]!;
-    if ((kind !== "head" && kind !== "mlp") || layer === last || x < free) continue;
-    out.push({ x, text: `L${layer}` });
-    [free, last] = [x + Math.max(26, Math.min(pitch, 30)), layer];
+/** Of the heads and MLPs that make the columns; null at the ends. */
+const layerOf = ({ kind, layer }: CircuitNode): number | null => (kind === "head" || kind === "mlp" ? layer : null);
+const linesOf = (ticks: readonly Tick[]): number => new Set(ticks.map(({ y }) => y)).size || 1;
+
+/**
+ * A layer's name once, though its MLP may have a column of its own: "L3", as a number where there is no room for more, in two lines where
+ * these are too close, and only then not of every layer.
+ */
+function ticksOf(columns: readonly { x: number; layer: number | null }[], height: number, most = 2): Tick[] {
+  const named = columns.flatMap(({ x, layer }, i) =>
+    layer === null || columns.slice(0, i).some((one) => one.layer === layer) ? [] : [{ x, layer }],
+  );
+  const write = (lines: number, prefix: string): Tick[] =>
+    named.map(({ x, layer }, i) => ({
+      x,
+      y: height - 5 - LINE * (lines - 1 - (i % lines)),
+      text: `${i === 0 ? "L" : prefix}${layer}`,
+    }));
+  const apart = (a: Tick, b: Tick) => b.x - a.x >= (FIGURE * (a.text.length + b.text.length)) / 2 + 3;
+  const fits = (ticks: Tick[], lines: number) => ticks.every((tick, i) => i < lines || apart(ticks[i - lines]!, tick));
+  for (const [lines, prefix] of [
+    [1, "L"],
+    [1, ""],
+    [2, "L"],
+    [2, ""],
+  ] as const) {
+    const ticks = write(lines, prefix);
+    if (lines <= most && fits(ticks, lines)) return ticks;
   }
+  const out: Tick[] = [];
+  for (const tick of write(1, "")) if (out.length === 0 || apart(out.at(-1)!, tick)) out.push(tick);
   return out;
 }

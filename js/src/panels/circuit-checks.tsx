@@ -1,6 +1,6 @@
 // Whether something is missing from the circuit, and whether something is too much in it.
 
-import { removedWords } from "../circuitwords";
+import { removedWords, sameRemoved } from "../circuitwords";
 import { signed } from "../labels";
 import type { Circuit } from "../source/ops";
 
@@ -10,7 +10,8 @@ const ROWS = 12;
 export function CircuitChecks({ circuit }: { circuit: Circuit }) {
   const { completeness, minimality } = circuit;
   if (completeness.length === 0 && minimality.length === 0) return null;
-  const apart = [...completeness].sort((a, b) => Math.abs(b.circuit - b.model) - Math.abs(a.circuit - a.model));
+  const tried = sameRemoved(completeness);
+  const apart = [...tried].sort((a, b) => Math.abs(b.circuit - b.model) - Math.abs(a.circuit - a.model));
   const least = [...minimality].sort((a, b) => Math.abs(a.change) - Math.abs(b.change));
   return (
     <div class="aw-circuit-checks">
@@ -43,7 +44,7 @@ export function CircuitChecks({ circuit }: { circuit: Circuit }) {
               ))}
             </tbody>
           </table>
-          <More of={completeness.length} />
+          <More of={tried.length} />
         </section>
       )}
       {minimality.length > 0 && (

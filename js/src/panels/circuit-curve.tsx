@@ -13,10 +13,12 @@ const BOTTOM = 34;
 /** A band may leave the plot, and says so; the curve may not. */
 const BAND = [-1, 2] as const;
 
-export function CircuitCurve({ circuit, width }: { circuit: Circuit; width: number }) {
+export function CircuitCurve(props: { circuit: Circuit; width: number; pending: boolean }) {
+  const { circuit, width, pending } = props;
   const points = circuit.curve.filter(({ edges }) => edges > 0);
   if (points.length === 0) {
-    return circuit.faithfulness === null ? null : <p class="aw-foot">Faithfulness by size comes last.</p>;
+    const due = pending && circuit.faithfulness !== null;
+    return due ? <p class="aw-foot">Faithfulness by size comes last.</p> : null;
   }
   const bands = points.flatMap(({ edges, random }) => (random ? [{ edges, ...random }] : []));
   const values = points.map(({ faithfulness }) => faithfulness);
@@ -67,7 +69,7 @@ export function CircuitCurve({ circuit, width }: { circuit: Circuit; width: numb
         <polyline class="aw-cc-line" points={path(points.map((p) => [p.edges, p.faithfulness]))} />
         {points.map((p) => (
           <circle key={p.edges} class="aw-cc-dot" cx={x(p.edges)} cy={y(p.faithfulness)} r={3}>
-            <title>{`top ${count(p.edges, "edge")}, ${p.kept.toLocaleString("en")} of them lead somewhere: faithfulness ${signed(p.faithfulness)}${
+            <title>{`Top ${count(p.edges, "edge")}, ${p.kept.toLocaleString("en")} of them lead somewhere: faithfulness ${signed(p.faithfulness)}${
               p.random
                 ? `; ${p.random.circuits} random circuits ${signed(p.random.low)} to ${signed(p.random.high)}`
                 : ""
@@ -76,7 +78,7 @@ export function CircuitCurve({ circuit, width }: { circuit: Circuit; width: numb
         ))}
         {circuit.faithfulness !== null && taken >= first && taken <= last && (
           <circle class="aw-cc-here" cx={x(taken)} cy={y(circuit.faithfulness)} r={6}>
-            <title>{`this circuit: faithfulness ${signed(circuit.faithfulness)}`}</title>
+            <title>{`This circuit: faithfulness ${signed(circuit.faithfulness)}`}</title>
           </circle>
         )}
         {xTicks(

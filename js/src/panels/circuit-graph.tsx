@@ -5,23 +5,15 @@ import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { edgeFacts, edgeLines, edgesOf, footnote, nodeLines } from "../circuitwords";
 import { prepare } from "../draw/canvas";
-import {
-  type Curve,
-  curveAt,
-  curvesOf,
-  paintCurves,
-  portY,
-  readersOf,
-  strokeWidth,
-  weight,
-} from "../draw/circuit-edges";
+import { type Curve, curveAt, curvesOf, paintCurves, portY, readersOf } from "../draw/circuit-edges";
 import { asGrid, compact as layOut, type Picture } from "../draw/circuit-layout";
-import { compact, headName } from "../labels";
+import { headName } from "../labels";
 import type { Circuit } from "../source/ops";
 import type { Store } from "../store";
 import { useDevicePixelRatio } from "./attention-hooks";
+import { Legend } from "./circuit-legend";
 import { CircuitNodes } from "./circuit-nodes";
-import { Tooltip, type TooltipAt } from "./tooltip";
+import { type Point, Tooltip, type TooltipAt } from "./tooltip";
 
 export type Pointed = { edge: number } | { node: number } | null;
 export interface Drawing {
@@ -102,8 +94,8 @@ export function CircuitGraph({ store, circuit, width }: { store: Store; circuit:
           {picture.columns.map(({ x }) => (
             <line key={x} x1={x} x2={x} y1={0} y2={picture.height - 20} />
           ))}
-          {picture.ticks.map(({ x, text }) => (
-            <text key={text} class="aw-tick" x={x} y={picture.height - 5} text-anchor="middle">
+          {picture.ticks.map(({ x, y, text }) => (
+            <text key={text} class="aw-tick" x={x} y={y} text-anchor="middle">
               {text}
             </text>
           ))}
@@ -115,11 +107,11 @@ export function CircuitGraph({ store, circuit, width }: { store: Store; circuit:
         </svg>
         <canvas ref={canvas} class="aw-cg-edges" />
         <Lit store={store} circuit={circuit} drawing={drawing} pointed={pointed} dpr={dpr} />
-        <CircuitNodes store={store} circuit={circuit} drawing={drawing} onPoint={point} />
+        <CircuitNodes store={store} circuit={circuit} drawing={drawing} pointed={pointed} onPoint={point} />
         <Tip circuit={circuit} drawing={drawing} pointed={pointed} box={box} />
       </div>
       <figcaption class="aw-foot">
-        <Legend circuit={circuit} />
+        <Legend circuit={circuit} look={picture.look} />
         {footnote(circuit, shown, found.pending.value)}
       </figcaption>
     </figure>
@@ -214,6 +206,20 @@ function Lit(props: { store: Store; circuit: Circuit; drawing: Drawing; pointed:
   return <canvas ref={canvas} class="aw-cg-lit" />;
 }
 
+/** Where the tooltip had better not lie: along the curves that are lit, and on the nodes at their other ends. */
+function spareOf(circuit: Circuit, drawing: Drawing, at: Pointed): Point[] {
+  const out: Point[] = [];
+  for (const { path, edge, to } of litBy(circuit, drawing, at)) {
+    for (let i = 0; i < path.length; i += 2) out.push([path[i]!, path[i + 1]!]);
+    for (const end of [circuit.edges[edge]!.source, to]) {
+      const spot = drawing.picture.spots[end];
+      // As much as a stretch of a curve: a name is read.
+      if (spot) for (const part of [-0.5, -0.25, 0, 0.25, 0.5]) out.push([spot.x + part * spot.w, spot.y]);
+    }
+  }
+  return out;
+}
+
 function Tip(props: {
   circuit: Circuit;
   drawing: Drawing;
@@ -230,7 +236,7 @@ function Tip(props: {
     const [first = "", ...rest] = nodeLines(circuit, at.node, drawing.shown);
     const todo = node.kind === "head" ? "click shows · Alt-click ablates or restores" : "";
     return (
-      <Tooltip at={{ target }} box={box} lines={[node.name, first]} above>
+      <Tooltip at={{ target }} box={box} lines={[node.name, first]} spare={spareOf(circuit, drawing, at)}>
         {[...rest, todo].map((line) => line && <div key={line}>{line}</div>)}
       </Tooltip>
     );
@@ -243,32 +249,10 @@ function Tip(props: {
   const [x, y] = [frame.left + curve.path[middle]!, frame.top + curve.path[middle + 1]!];
   const place: TooltipAt = { target: { getBoundingClientRect: () => new DOMRect(x, y, 0, 0) } };
   return (
-    <Tooltip at={place} box={box} lines={[edge.label, edgeFacts(edge)]} above>
+    <Tooltip at={place} box={box} lines={[edge.label, edgeFacts(edge)]} spare={spareOf(circuit, drawing, at)}>
       {edgeLines(circuit, edge).map((line) => (
         <div key={line}>{line}</div>
       ))}
     </Tooltip>
-  );
-}
-
-function Legend({ circuit }: { circuit: Circuit }) {
-  const most = circuit.edges.reduce((size, edge) => Math.max(size, Math.abs(weight(edge))), 0);
-  const guessed = circuit.edges.some(({ effect }) => effect === null);
-  const line = (width: number, kind = "") => (
-    <svg class="aw-cg-key" width="26" height="10" aria-hidden="true">
-      <line class={kind} x1="0" x2="26" y1="5" y2="5" stroke-width={width} />
-    </svg>
-  );
-  return (
-    <span class="aw-row aw-cg-legend">
-      {[most, most / 10, most / 100].map((value) => (
-        <span key={value}>
-          {line(strokeWidth(value, most, false))} {compact(value)}
-        </span>
-      ))}
-      <span>{line(3)} helps</span>
-      <span>{line(3, "aw-hurts")} opposes</span>
-      {guessed && <span>{line(2, "aw-guessed")} estimate, not run</span>}
-    </span>
   );
 }

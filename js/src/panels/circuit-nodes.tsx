@@ -1,6 +1,6 @@
 // The nodes of the graph as buttons under one tab stop: arrows go along layers and within them.
 
-import { useSignal } from "@preact/signals";
+import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import { contrast, shortName } from "../circuitwords";
 import { readersOf } from "../draw/circuit-edges";
@@ -14,10 +14,11 @@ interface Props {
   store: Store;
   circuit: Circuit;
   drawing: Drawing;
+  pointed: ReadonlySignal<Pointed>;
   onPoint(at: Pointed): void;
 }
 
-export function CircuitNodes({ store, circuit, drawing, onPoint }: Props) {
+export function CircuitNodes({ store, circuit, drawing, pointed, onPoint }: Props) {
   const { picture, shown } = drawing;
   const box = useRef<HTMLDivElement>(null);
   const reached = useSignal(-1);
@@ -48,6 +49,7 @@ export function CircuitNodes({ store, circuit, drawing, onPoint }: Props) {
         const to = neighbour(picture, from, event.key);
         if (to !== null) box.current?.querySelector<HTMLElement>(`[data-node="${to}"]`)?.focus();
         else if (event.key.toLowerCase() === "a") ablate(from);
+        else if (event.key === "Escape" && pointed.peek()) onPoint(null);
         else return;
         event.preventDefault();
         event.stopPropagation();

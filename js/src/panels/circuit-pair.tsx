@@ -1,12 +1,15 @@
 // The second prompt: how it is made, and both side by side. What an edge carries on it stands in for what a circuit leaves out.
 
 import { Fragment } from "preact";
+import { useRef } from "preact/hooks";
+import type { Pair } from "../circuit";
 import { pairWords } from "../circuitwords";
-import { bare, percent, signed } from "../labels";
-import type { Counterfactual } from "../source/ops";
+import { bare, percent, quoted, signed } from "../labels";
+import type { Outcome } from "../source/ops";
 import type { Store } from "../store";
 import { Field } from "./field";
 import { ErrorMessage, Segmented, Select, TokenText } from "./parts";
+import { Whole } from "./wholefield";
 
 /** Of longer prompts only what is around a change is written. */
 const WHOLE = 120;
@@ -15,7 +18,9 @@ const AROUND = 4;
 export function CircuitPair({ store }: { store: Store }) {
   const { circuit } = store;
   const { pair, how } = circuit;
-  const said = pair.value.value;
+  // One of an older run stands beside another prompt than is under study.
+  const made = pair.value.value;
+  const said = made?.of.run_key === store.state.run_key.value ? made : null;
   const error = pair.error.value;
   const old = pair.pending.value || error !== null;
   return (
@@ -41,6 +46,15 @@ export function CircuitPair({ store }: { store: Store }) {
           }}
         />
         {how.value === "swap" && <Swap store={store} />}
+        {how.value === "shuffle" && (
+          <Whole
+            name="Seed of the shuffle"
+            text="seed"
+            of={circuit.settings.seed}
+            range={[0, 2 ** 31]}
+            title="Of the order, and of random circuits"
+          />
+        )}
         {how.value === "text" && (
           <Field
             class="aw-mono aw-circuit-text"
@@ -50,14 +64,14 @@ export function CircuitPair({ store }: { store: Store }) {
               circuit.text.value = text;
               return true;
             }}
-            rest={{ placeholder: "a prompt of as many tokens; Enter tries it", spellcheck: false }}
+            rest={{ placeholder: "A prompt of as many tokens; Enter tries it", spellcheck: false }}
           />
         )}
       </div>
       {error && <ErrorMessage error={error} onRetry={pair.retry} />}
       {said ? (
         <div class={old ? "aw-stale" : ""} aria-busy={pair.pending.value}>
-          <Both store={store} said={said} />
+          <Both store={store} pair={said} />
         </div>
       ) : (
         !error && (
@@ -107,12 +121,12 @@ function Swap({ store }: { store: Store }) {
 }
 
 /** Token above token, so that they stay side by side where the line breaks. */
-function Both({ store, said }: { store: Store; said: Counterfactual }) {
-  const tokens = store.state.tokens.value;
+function Both({ store, pair }: { store: Store; pair: Pair }) {
+  const { of, tokens, said } = pair;
   const changed = new Set(said.changed);
   const near = (i: number) =>
     tokens.length <= WHOLE || said.changed.some((at) => Math.abs(at - i) <= AROUND) || i >= tokens.length - 2;
-  const clean = store.outcome.value.value?.clean_top;
+  const clean = useFirst(store, of);
   const { clean: now, counterfactual: then } = said.logit_diff;
   return (
     <>
@@ -142,10 +156,20 @@ function Both({ store, said }: { store: Store; said: Counterfactual }) {
           <b>{signed(then)}</b> on the second
         </span>
         <span class="aw-t2">
-          {clean && `This prompt’s first choice is ${bare(clean.token)}, ${percent(clean.clean.probability)}. `}
-          {pairWords(said)} {said.note && `${said.note}.`}
+          {clean && `This prompt’s first choice is ${quoted(clean.token)}, ${percent(clean.clean.probability)}. `}
+          {pairWords(said)} {said.note && `How it was made: ${said.note}.`}
         </span>
       </div>
     </>
   );
+}
+
+/** The first choice of the run that the second prompt was made beside, also while another outcome is asked for. */
+function useFirst({ state, outcome }: Store, of: Pair["of"]): Outcome["clean_top"] | null {
+  const known = useRef<{ key: string; first: Outcome["clean_top"] } | null>(null);
+  if (outcome.current.value) {
+    const key = JSON.stringify([state.run_key.value, state.position.value]);
+    known.current = { key, first: outcome.value.value!.clean_top };
+  }
+  return known.current?.key === JSON.stringify([of.run_key, of.position]) ? known.current.first : null;
 }

@@ -1,19 +1,21 @@
 // How the circuit is looked for, and the button that starts it. Nothing is asked without it.
 
-import type { Signal } from "@preact/signals";
 import type { Method } from "../circuit";
-import { METHODS } from "../circuitwords";
+import { allOnWords, METHODS } from "../circuitwords";
 import type { Store } from "../store";
-import { Field } from "./field";
 import { Select } from "./parts";
+import { Whole } from "./wholefield";
 
 export function CircuitSettings({ store }: { store: Store }) {
-  const { circuit, facts, prompt } = store;
-  const { found, method, metric, settings, checks, paired, pair } = circuit;
+  const { circuit, facts } = store;
+  const { found, method, metric, settings, checks, details, paired, pair, blocked } = circuit;
   // A first moment without "Cancel", so that a double click does not stop what it started.
   const running = found.slow.value;
   const progress = found.progress.value;
-  const blocked = !circuit.ready.value || prompt.pending.value;
+  const why = running ? null : blocked.value;
+  // One long request is worked at after another.
+  const waiting = store.finding.search.progress.value ? "Waits for the study of sets" : "Finding the circuit";
+  const about = [why, allOnWords(store.state.ablated.value)].filter(Boolean).join(" ");
   const flat = method.value === "eap";
   const measured = paired.value || pair.value.value !== null;
   return (
@@ -22,8 +24,7 @@ export function CircuitSettings({ store }: { store: Store }) {
         <button
           type="button"
           class={running ? "aw-btn aw-gen-go" : "aw-btn aw-primary aw-gen-go"}
-          disabled={!running && blocked}
-          title={!running && blocked ? "The second prompt is missing" : undefined}
+          disabled={why !== null}
           onClick={() => (running ? found.cancel() : circuit.run())}
         >
           {running ? "Cancel" : "Run"}
@@ -65,7 +66,13 @@ export function CircuitSettings({ store }: { store: Store }) {
             />
           </span>
         )}
-        <details class="aw-s aw-circuit-more">
+        <details
+          class="aw-s aw-circuit-more"
+          open={details.value}
+          onToggle={(event) => {
+            details.value = event.currentTarget.open;
+          }}
+        >
           <summary>Details</summary>
           <div class="aw-row">
             {method.value === "eap_ig" && (
@@ -107,31 +114,9 @@ export function CircuitSettings({ store }: { store: Store }) {
             )}
           </div>
         </details>
-        <span class="aw-xs aw-t2 aw-circuit-stage">{running && (progress?.text || "Finding the circuit")}</span>
+        <span class="aw-xs aw-t2 aw-circuit-stage">{running && (progress?.text || waiting)}</span>
       </div>
+      {about && <div class="aw-s aw-t2 aw-circuit-about">{about}</div>}
     </div>
-  );
-}
-
-function Whole(props: { name: string; text: string; of: Signal<number>; range: [number, number]; title: string }) {
-  const {
-    of,
-    range: [min, max],
-  } = props;
-  return (
-    <span class="aw-s aw-t2" title={props.title}>
-      {props.text}{" "}
-      <Field
-        class="aw-number"
-        label={props.name}
-        value={String(of.value)}
-        onCommit={(typed) => {
-          const value = Number.parseFloat(typed);
-          if (Number.isFinite(value)) of.value = Math.max(min, Math.min(max, Math.round(value)));
-          return true;
-        }}
-        rest={{ type: "number", min, max, step: 1 }}
-      />
-    </span>
   );
 }

@@ -1,6 +1,7 @@
 // What is looked at of a circuit, what can be done with its heads, and the files it can be had as.
 
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import type { View } from "../circuit";
 import { asJson, asNodeLink, asSvg } from "../circuitexport";
 import { copyText } from "../clipboard";
@@ -82,17 +83,12 @@ export function CircuitTools({ store, circuit, width }: { store: Store; circuit:
   return (
     <>
       <div class="aw-row aw-circuit-do">
-        <button
-          type="button"
-          class="aw-btn"
-          disabled={heads.length === 0}
-          onClick={() => store.set({ ablated: heads })}
-        >
+        <Instead store={store} heads={heads} disabled={heads.length === 0}>
           Ablate this circuit
-        </button>
-        <button type="button" class="aw-btn" onClick={() => store.set({ ablated: others(store, heads) })}>
+        </Instead>
+        <Instead store={store} heads={others(store, heads)} disabled={heads.length === 0}>
           Ablate everything else
-        </button>
+        </Instead>
         <Taking view={view} heads={heads} />
       </div>
       <div class="aw-row aw-circuit-do">
@@ -144,6 +140,24 @@ export function CircuitTools({ store, circuit, width }: { store: Store; circuit:
   );
 }
 
+/** Ablates these heads and no others: a circuit is measured with all heads on. Pressed, it is undone. */
+function Instead(props: { store: Store; heads: Head[]; disabled: boolean; children: ComponentChildren }) {
+  const { circuit } = props.store;
+  const applied = !props.disabled && circuit.applied(props.heads);
+  return (
+    <button
+      type="button"
+      class="aw-btn"
+      aria-pressed={applied}
+      disabled={props.disabled}
+      title={applied ? "Puts back what was off before" : "Replaces what is off"}
+      onClick={() => circuit.toggle(props.heads)}
+    >
+      {props.children}
+    </button>
+  );
+}
+
 /** Which heads the two buttons mean, and how they are switched off. */
 function Taking({ view, heads }: { view: View; heads: Head[] }) {
   return (
@@ -161,7 +175,7 @@ function Taking({ view, heads }: { view: View; heads: Head[] }) {
         }}
       />{" "}
       <span title="Heads alone, MLPs stay. In the mode that is chosen at Ablate, not with what they carry on the second prompt.">
-        in the mode chosen above
+        in the mode chosen above, in place of what is off
       </span>
     </span>
   );

@@ -23,9 +23,10 @@ export function CircuitPanel({ store }: { store: Store }) {
   if (facts.value.answer === "none") {
     return <p class="aw-none">This model predicts nothing, so there is no answer to find the circuit of.</p>;
   }
-  const { found, stale } = circuit;
+  const { found, stale, blocked, nothing } = circuit;
   const said = found.value.value?.said;
-  const error = found.error.value;
+  // That it was stopped is said at what there is of it.
+  const error = found.error.value?.kind === "cancelled" ? null : found.error.value;
   const pending = found.pending.value;
   // While another circuit is asked for, and nothing of it is there.
   const old = pending && !found.current.value;
@@ -34,26 +35,17 @@ export function CircuitPanel({ store }: { store: Store }) {
       <ProgressLine of={found} text="Finding the circuit" bare />
       <div class="aw-row">
         <span class="aw-h">Circuit</span>
-        <span class="aw-s aw-t2">which connections make the answer, and how much of it they make alone</span>
+        <span class="aw-s aw-t2">Which connections make the answer, and how much of it they make alone.</span>
         <What />
       </div>
       <CircuitPair store={store} />
       <CircuitSettings store={store} />
       {!circuit.paired.value && <p class="aw-none">{NOT_OF_THE_TASK}</p>}
-      {error && <ErrorMessage error={error} onRetry={circuit.run} />}
+      {error && <ErrorMessage error={error} onRetry={blocked.value === null ? circuit.run : undefined} />}
       {said ? (
         <>
           <div class="aw-row aw-circuit-line aw-s">
-            {stale.value && !old ? (
-              <>
-                <b>For {stale.value}.</b>
-                <Quiet disabled={!circuit.ready.value} onClick={circuit.run}>
-                  Run again
-                </Quiet>
-              </>
-            ) : (
-              <span class="aw-t2">{summary(said)}.</span>
-            )}
+            <Line store={store} said={said} old={old} />
           </div>
           <div class={old || stale.value ? "aw-stale" : ""} aria-busy={pending}>
             <Found store={store} said={said} />
@@ -61,7 +53,13 @@ export function CircuitPanel({ store }: { store: Store }) {
         </>
       ) : (
         !error && (
-          <p class="aw-none">{pending ? "The first scores are on their way." : "No circuit yet. Run finds one."}</p>
+          <p class="aw-none">
+            {pending
+              ? "The first scores are on their way."
+              : nothing.value
+                ? STOPPED
+                : `No circuit yet.${blocked.value === null ? " Run finds one." : ""}`}
+          </p>
         )
       )}
       <div class="aw-vh" role="status">
@@ -71,10 +69,36 @@ export function CircuitPanel({ store }: { store: Store }) {
   );
 }
 
+const STOPPED = "Stopped before there was anything to show.";
+
+/** One line: what became of it, what it is for, or how large it is. */
+function Line({ store, said, old }: { store: Store; said: Circuit; old: boolean }) {
+  const { stale, blocked, partial, nothing, run } = store.circuit;
+  const words = [
+    stale.value && !old && `Computed for ${stale.value}.`,
+    partial.value && "Stopped, not the whole circuit: what was found until then is kept.",
+    nothing.value && `${STOPPED} The circuit before it is shown.`,
+  ].filter(Boolean);
+  return (
+    <>
+      {words.length > 0 && <b>{words.join(" ")}</b>}
+      {stale.value && !old ? (
+        <Quiet disabled={blocked.value !== null} onClick={run}>
+          Run again
+        </Quiet>
+      ) : (
+        <span class="aw-t2">{summary(said)}.</span>
+      )}
+    </>
+  );
+}
+
 function Found({ store, said }: { store: Store; said: Circuit }) {
   const width = store.ui.width.value;
   const beside = width >= BESIDE;
-  const { view } = store.circuit;
+  const { view, found } = store.circuit;
+  const room = beside ? width - CURVE - GAP : width;
+  const empty = said.edges.length === 0;
   return (
     <>
       <div class="aw-row aw-circuit-head">
@@ -91,19 +115,26 @@ function Found({ store, said }: { store: Store; said: Circuit }) {
       </div>
       <div class={beside ? "aw-circuit-body aw-circuit-beside" : "aw-circuit-body"}>
         <div>
-          <CircuitLook store={store} circuit={said} />
-          {said.edges.length === 0 && (
+          {empty ? (
             <p class="aw-none">None of these edges leads from the embedding to the answer. Take more.</p>
-          )}
-          {view.table.value ? (
-            <CircuitTable store={store} circuit={said} />
           ) : (
-            <CircuitGraph store={store} circuit={said} width={beside ? width - CURVE - GAP : width} />
+            <>
+              <CircuitLook store={store} circuit={said} />
+              {view.table.value ? (
+                <CircuitTable store={store} circuit={said} />
+              ) : (
+                <CircuitGraph store={store} circuit={said} width={room} />
+              )}
+            </>
           )}
-          <CircuitTools store={store} circuit={said} width={beside ? width - CURVE - GAP : width} />
+          <CircuitTools store={store} circuit={said} width={room} />
         </div>
         <div>
-          <CircuitCurve circuit={said} width={beside ? CURVE : Math.min(width, 420)} />
+          <CircuitCurve
+            circuit={said}
+            width={beside ? CURVE : Math.min(width, 420)}
+            pending={found.pending.value && found.current.value}
+          />
         </div>
       </div>
       <CircuitChecks circuit={said} />

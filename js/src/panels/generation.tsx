@@ -41,7 +41,7 @@ export function GenerationPanel({ store }: { store: Store }) {
           <div class="aw-row aw-gen-line aw-s">
             {generating.stale.value && !old ? (
               <>
-                <b>For {generating.stale.value}.</b>
+                <b>Computed for {generating.stale.value}.</b>
                 <Quiet onClick={generating.generate}>Generate again</Quiet>
               </>
             ) : (

@@ -4,7 +4,8 @@ import { useSignalEffect } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { geometry, MARGIN } from "../draw/thumbnails";
 import { isTyping, widgetKey } from "../keys";
-import type { Store } from "../store";
+import type { State } from "../state.gen";
+import type { Resource, Store } from "../store";
 import { AblatePanel, Selftest } from "./ablate";
 import { AttentionPanel } from "./attention";
 import { Continued } from "./generation-back";
@@ -86,7 +87,7 @@ function useKeys(store: Store, root: HTMLElement): void {
   useLayoutEffect(() => {
     const act = (event: KeyboardEvent) => {
       const action = widgetKey(event, isTyping(event.target));
-      if (action !== null && perform(current.current, action)) {
+      if (action !== null && perform(current.current, action, event.target as Element)) {
         event.preventDefault();
         event.stopPropagation();
       }
@@ -108,7 +109,7 @@ function useKeys(store: Store, root: HTMLElement): void {
 }
 
 /** False where there was nothing to do, so that the host may have the key. */
-function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>): boolean {
+function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>, target: Element): boolean {
   const last = store.state.tokens.value.length - 1;
   switch (action) {
     case "undo":
@@ -127,15 +128,41 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       store.set({ query: Math.min(last, store.query.value + 1) });
       return true;
     case "escape": {
-      const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
-      const { generation, study, circuit, finding } = store;
-      const answers = [outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
-      const busy = [prompt, study, ...answers, generation, circuit.pair, circuit.found, finding.search];
-      const running = busy.filter((one) => one.slow.value);
-      for (const one of running) one.cancel();
       const locked = store.ui.locked.value;
       store.ui.locked.value = false;
-      return running.length > 0 || locked;
+      return stop(store, target) || locked;
     }
   }
+}
+
+/**
+ * Cancels what is seen: what runs where the focus is, else what runs in the rest of the widget. What was started in a tab that is closed
+ * goes on.
+ */
+function stop(store: Store, target: Element): boolean {
+  const tab = store.state.panels.value.includes("tabs") ? jobsOf(store, store.state.tab.value) : [];
+  const { prompt, study, outcome, wholePrompt, patterns, scores, thumbnails } = store;
+  const page = [prompt, study, outcome, wholePrompt, patterns, scores, thumbnails];
+  for (const jobs of target.closest(".aw-tabs") ? [tab, page] : [page, tab]) {
+    const running = jobs.filter((one) => one.slow.value);
+    for (const one of running) one.cancel();
+    if (running.length > 0) return true;
+  }
+  return false;
+}
+
+/** What a tab may be waiting for. */
+function jobsOf(store: Store, tab: State["tab"]): Resource<unknown>[] {
+  const { overview, scores, kinds, lens, lensColumn, generation, study, finding, circuit } = store;
+  const jobs: Record<State["tab"], Resource<unknown>[]> = {
+    "": [],
+    overview: [overview],
+    ranking: [scores],
+    kinds: [kinds],
+    lens: [lens, lensColumn],
+    generation: [generation, study],
+    study: [finding.search],
+    circuit: [circuit.pair, circuit.found],
+  };
+  return jobs[tab];
 }

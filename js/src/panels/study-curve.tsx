@@ -18,7 +18,7 @@ import {
   xOf,
   yOf,
 } from "../draw/studycurve";
-import { bare, compact, count, percent, signed } from "../labels";
+import { bare, compact, count, percent, quoted, signed } from "../labels";
 import { nameSome } from "../scorewords";
 import type { Study } from "../source/ops";
 import type { Store } from "../store";
@@ -52,7 +52,9 @@ export function StudyCurve({ store, said, width }: { store: Store; said: Study; 
           />
         )}
         <span class="aw-xs aw-t3">
-          {series === "kl" ? "KL(before ‖ after), nats" : `logit of ${bare(said.target!.token)} − largest other logit`}
+          {series === "kl"
+            ? "KL(before ‖ after), nats"
+            : `logit of ${quoted(said.target!.token)} − largest other logit`}
         </span>
         <span class="aw-grow" />
         <Quiet
@@ -85,7 +87,7 @@ function Chart({ said, series, width }: { said: Study; series: Series; width: nu
   const ring = shown && (said.found || said.verdict) ? measured(shown, series) : null;
   const [left, right, bottom] = [plot.left, plot.left + plot.width, plot.top + plot.height];
   const zero = yOf(plot, 0);
-  const goal = series === "margin" && said.target ? `above: ${bare(said.target.token)} is the answer` : "";
+  const goal = series === "margin" && said.target ? `above: ${quoted(said.target.token)} is the answer` : "";
   // On the side where the line does not begin.
   const early = (points[1]?.value ?? -1) > 0;
   const goalWidth = 5.6 * goal.length;
@@ -186,7 +188,7 @@ function lines(said: Study, { set, size }: CurvePoint): string[] {
   const did = target
     ? `margin ${signed(set.margin)}, ${bare(target.token)} ${percent(set.target_probability)}, KL ${compact(set.kl)}`
     : `KL ${compact(set.kl)}, ${bare(set.first.token)} ${percent(set.first.probability)}`;
-  const drawn = of && `random sets: ${write(of.median)}, ${write(of.low)} to ${write(of.high)}`;
+  const drawn = of && `Random sets: ${write(of.median)}, ${write(of.low)} to ${write(of.high)}`;
   return [nameSome(set.heads) || "no head", did, drawn ?? ""];
 }
 

@@ -1,30 +1,30 @@
 // What a study looks for, how a set is switched off, and the button that starts it. Nothing is run without it.
 
-import { type Signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { visible } from "../labels";
 import { nameSome } from "../scorewords";
 import type { Store } from "../store";
+import { MOST } from "../study";
 import { modeWords } from "../studywords";
-import { Field } from "./field";
 import { TokenText } from "./parts";
 import { TokenField } from "./tokenfield";
+import { Whole } from "./wholefield";
 
 /** More of them make no better list of what could be asked. */
 const CHIPS = 5;
 
 export function StudySettings({ store }: { store: Store }) {
-  const { finding, facts, state, prompt, study } = store;
-  const { search, candidates, already } = finding;
+  const { finding, facts, state } = store;
+  const { search, candidates, settings, blocked } = finding;
   const trouble = useSignal<string | null>(null);
   const target = finding.target.value;
   // A first moment without "Cancel", so that a double click does not stop what it started.
   const running = search.slow.value;
-  const starting = prompt.pending.value || study.pending.value;
   const chips = candidates.value.slice(0, CHIPS);
   const typed = target && !chips.some(({ token }) => token === target) ? visible(target) : "";
   const pick = (token: string) => {
     trouble.value = null;
-    finding.settings.target.value = token;
+    settings.target.value = token;
   };
   const thing = facts.value.answer === "class" ? "class" : "token";
   const off = state.ablated.value;
@@ -35,7 +35,7 @@ export function StudySettings({ store }: { store: Store }) {
           type="button"
           class={running ? "aw-btn aw-gen-go" : "aw-btn aw-primary aw-gen-go"}
           title={running ? "Esc" : undefined}
-          disabled={!running && (starting || target === null || already.value)}
+          disabled={!running && blocked.value !== null}
           onClick={() => (running ? search.cancel() : finding.run())}
         >
           {running ? "Cancel" : "Run"}
@@ -79,43 +79,27 @@ export function StudySettings({ store }: { store: Store }) {
           By {modeWords(store.ablation.value, facts.value)}.
           {off.length > 0 && ` ${nameSome(off)} ${off.length === 1 ? "stays" : "stay"} off; the set comes on top.`}
         </span>
-        <details>
+        <details
+          open={settings.open.value}
+          onToggle={(event) => {
+            settings.open.value = event.currentTarget.open;
+          }}
+        >
           <summary>Options</summary>
           <div class="aw-row">
-            <Setting text="at most" unit="heads" name="Most heads" of={finding.settings.maxHeads} min={1} />
-            <Setting
+            <Whole text="at most" unit="heads" name="Most heads" of={settings.maxHeads} range={[1, MOST.maxHeads]} />
+            <Whole
               text="beam of"
               unit="sets"
               name="Beam"
-              of={finding.settings.beam}
-              min={1}
+              of={settings.beam}
+              range={[1, MOST.beam]}
               title="The sets of each size that are extended by one more head"
             />
-            <Setting text="at most" unit="sets run" name="Most sets" of={finding.settings.budget} min={1} />
+            <Whole text="at most" unit="sets run" name="Most sets" of={settings.budget} range={[1, MOST.budget]} />
           </div>
         </details>
       </div>
     </>
-  );
-}
-
-function Setting(props: { text: string; unit: string; name: string; of: Signal<number>; min: number; title?: string }) {
-  const { of, min } = props;
-  return (
-    <span title={props.title}>
-      {props.text}{" "}
-      <Field
-        class="aw-number"
-        label={props.name}
-        value={String(of.value)}
-        onCommit={(typed) => {
-          const value = Math.round(Number.parseFloat(typed));
-          if (Number.isFinite(value)) of.value = Math.max(min, value);
-          return true;
-        }}
-        rest={{ type: "number", min, step: 1 }}
-      />{" "}
-      {props.unit}
-    </span>
   );
 }

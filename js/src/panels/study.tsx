@@ -1,6 +1,6 @@
 // Tab "Which set does it": a set of heads that, ablated together, makes a token the answer, and what is shown of it and what is not.
 
-import { bare, count } from "../labels";
+import { count, quoted } from "../labels";
 import type { Store } from "../store";
 import { effort, noStudy, spoken, staleWords } from "../studywords";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
@@ -31,12 +31,10 @@ export function StudyPanel({ store }: { store: Store }) {
     <div class="aw-study">
       <ProgressLine of={search} text="Running sets of heads" bare />
       <StudySettings store={store} />
-      {error && <ErrorMessage error={error} onRetry={finding.run} />}
+      {error && <ErrorMessage error={error} onRetry={finding.blocked.value === null ? finding.run : undefined} />}
       <div class="aw-row aw-study-line aw-s">
         <Status store={store} />
-        {finding.already.value && (
-          <span class="aw-t2">{bare(finding.target.value!)} is the answer now, so there is nothing to run for it.</span>
-        )}
+        {!pending && finding.blocked.value && <span class="aw-t2">{finding.blocked.value}</span>}
       </div>
       {answer && said ? (
         <div class={old || finding.changed.value.length > 0 ? "aw-stale" : ""} aria-busy={pending}>
@@ -67,30 +65,35 @@ function Empty({ store }: { store: Store }) {
   const which =
     target === ""
       ? "set of heads that moves the answer most"
-      : `smallest set of heads that makes ${target ? bare(target) : "a token"} the answer`;
+      : `smallest set of heads it can find that makes ${target ? quoted(target) : "a token"} the answer`;
   return <>{`Run looks for the ${which}. Every set that is shown was run.`}</>;
 }
 
 /** One line: how far it is, what it is for, or what became of it. */
 function Status({ store }: { store: Store }) {
   const { finding, facts } = store;
-  const { search, changed, applied, partial } = finding;
+  const { search, changed, applied, partial, nothing, blocked } = finding;
   const answer = search.value.value;
   const again = (
-    <Quiet disabled={finding.already.value} onClick={finding.run}>
+    <Quiet disabled={blocked.value !== null} onClick={finding.run}>
       Run again
     </Quiet>
   );
   if (search.pending.value) {
     const progress = search.progress.value;
     const run = search.current.value && answer ? `${count(answer.said.sets, "set")} run` : "";
-    return <span class="aw-t2">{[progress?.text, run].filter(Boolean).join(" · ") || "Running sets of heads"}</span>;
+    // One long request is worked at after another.
+    const waiting = store.circuit.found.progress.value ? "Waits for the circuit" : "Running sets of heads";
+    const text = [progress?.text, run].filter(Boolean).join(" · ") || waiting;
+    return <span class="aw-t2">{text.charAt(0).toUpperCase() + text.slice(1)}</span>;
   }
-  if (!answer) {
-    return search.error.value?.kind === "cancelled" ? <span class="aw-t2">Stopped before a set was run.</span> : null;
-  }
+  if (!answer) return nothing.value ? <span class="aw-t2">Stopped before a set was run.</span> : null;
   const stale = staleWords(answer, changed.value, facts.value);
-  const stopped = partial.value ? "Stopped: what was found until then is kept, and is not the whole answer." : "";
+  const stopped = nothing.value
+    ? "Stopped before a set was run; the study before it is shown."
+    : partial.value
+      ? "Stopped, not the whole answer: what was found until then is kept."
+      : "";
   if (stale) {
     return (
       <>
@@ -101,7 +104,7 @@ function Status({ store }: { store: Store }) {
       </>
     );
   }
-  if (applied.value) return <b>This set is ablated now.</b>;
+  if (applied.value) return <b>{["This set is ablated now.", stopped].filter(Boolean).join(" ")}</b>;
   return (
     <>
       {stopped && <b>{stopped}</b>}

@@ -8,6 +8,32 @@ export interface TooltipAt {
   target: Pick<Element, "getBoundingClientRect">;
 }
 
+export type Point = readonly [x: number, y: number];
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** Its corner: below or above the target, to the right, over the middle or to the left, in the box, where it hides the fewest places. */
+export function placeTip(
+  target: { left: number; right: number; top: number; bottom: number },
+  tip: Size,
+  box: Size,
+  spare: readonly Point[],
+): Point {
+  const middle = (target.left + target.right - tip.width) / 2;
+  const lefts = [target.left + 4, target.right - 4 - tip.width, middle].map((left) =>
+    Math.max(0, Math.min(left, box.width - tip.width)),
+  );
+  const below = target.bottom + 10;
+  const inside = [below, target.top - tip.height - 6].filter((top) => top >= 0 && top + tip.height <= box.height);
+  const tops = inside.length > 0 ? inside : [below];
+  const hidden = ([left, top]: Point) =>
+    spare.filter(([x, y]) => x >= left && x <= left + tip.width && y >= top && y <= top + tip.height).length;
+  const places = tops.flatMap((top) => lefts.map((left): Point => [left, top]));
+  return places.reduce((best, one) => (hidden(one) < hidden(best) ? one : best));
+}
+
 /** `lines`: a name, facts, and what can be done. The same is in the target's accessible name, so this one is hidden. */
 export function Tooltip(props: {
   at: TooltipAt | null;
@@ -17,14 +43,32 @@ export function Tooltip(props: {
   children?: ComponentChildren;
   /** Over its target where it would reach below the box: hosts cut off what hangs out of a cell. */
   above?: boolean;
+  /** Places in the box that had better stay in sight: it then lies on the side of its target where the fewest of them are. */
+  spare?: readonly Point[];
 }) {
   const tip = useRef<HTMLDivElement>(null);
-  const { at, box, above } = props;
+  const { at, box, above, spare } = props;
   useLayoutEffect(() => {
     const element = tip.current;
     if (!element || !at || !box.current) return;
     const frame = box.current.getBoundingClientRect();
     const target = at.target.getBoundingClientRect();
+    if (spare) {
+      const [x, y] = placeTip(
+        {
+          left: target.left - frame.left,
+          right: target.right - frame.left,
+          top: target.top - frame.top,
+          bottom: target.bottom - frame.top,
+        },
+        { width: element.offsetWidth, height: element.offsetHeight },
+        frame,
+        spare,
+      );
+      element.style.left = `${x}px`;
+      element.style.top = `${y}px`;
+      return;
+    }
     const left = Math.min(target.left - frame.left + 4, frame.width - element.offsetWidth);
     element.style.left = `${Math.max(0, left)}px`;
     const below = target.bottom - frame.top + 10;
