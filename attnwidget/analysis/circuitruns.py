@@ -22,7 +22,7 @@ from ..errors import AttnWidgetError
 from .edgegraph import EdgeGraph
 from .edgeruns import columns
 
-_SOURCES = 32  # whose changes are gathered together
+_SOURCES = 64  # whose changes are gathered together
 
 
 def circuit_bytes(graph: EdgeGraph, engine: Engine, recording: Recording) -> int:

@@ -530,7 +530,7 @@ def test_a_real_circuit_beats_random_ones_at_every_size():
     run = model.run(PROMPT)
     made = counterfactual(run, swap=("John", "Mary"))
     assert (made.target.token, made.against.token) == (" Mary", " John") and made.text.endswith("store, Mary gave a drink to")
-    circuit = discover_circuit(run, made, edges=100, random=2, checks=False)
+    circuit = discover_circuit(run, made, random=5, checks=False)  # of the top 100 edges
     assert circuit.total == 70_651 and circuit.pruned + len(circuit.edges) == 100
     assert circuit.curve[-1].edges == circuit.total and circuit.curve[-1].faithfulness == pytest.approx(1, abs=1e-3)
     below = [point for point in circuit.curve[:-1] if point.kept]  # the first edge or two lead nowhere alone

@@ -199,3 +199,14 @@ def test_the_whole_is_one_and_nothing_is_zero(name, kind):
     assert measure([np.ones(total, bool), np.zeros(total, bool)]) == pytest.approx([1, 0], abs=1e-4)
     *_, points = curve(measure, np.arange(total), [total // 2, total], 2, 0, QUIET)
     assert points[-1].edges == points[-1].kept == total and points[-1].faithfulness == pytest.approx(1, abs=1e-4)
+
+
+def test_a_ranking_that_leads_nowhere_until_it_is_the_whole_model_is_worth_what_mib_reports_for_random(pair):
+    """Measured, not put in: the edges into logits come last, so that no size but the whole has a path to the answer."""
+    graph = pair.graph
+    last = np.array([graph.destinations[d].input == "logits" for d in graph.destination])
+    order = np.argsort(last, kind="stable")
+    *_, points = curve(Faithfulness(pair), order, sizes_of(1, len(graph)), 3, 0, QUIET)
+    assert [(point.edges, point.kept, point.faithfulness) for point in points[:-1]] == [(n, 0, 0) for n in (1, 2, 5, 10, 26)]
+    assert points[-1].kept == 52 and points[-1].faithfulness == pytest.approx(1, abs=1e-6)
+    assert cpr_and_cmd(points, len(graph)) == pytest.approx((0.25, 0.749), abs=2e-6)
