@@ -179,10 +179,10 @@ describe("the set that is shown", () => {
     ]);
   });
   it.each([
-    [study({ verdict: "minimum" }), "The smallest set that makes John the answer"],
-    [study(), "A set that makes John the answer"],
-    [study({ verdict: null }), "A set that makes John the answer, so far"],
-    [study({ found: null, verdict: "none found" }), "No set found that makes John the answer; the nearest"],
+    [study({ verdict: "minimum" }), "The smallest set that makes “John” the answer"],
+    [study(), "A set that makes “John” the answer"],
+    [study({ verdict: null }), "A set that makes “John” the answer, so far"],
+    [study({ found: null, verdict: "none found" }), "No set found that makes “John” the answer; the nearest"],
     [study({ found: null, verdict: null }), "No set yet; the nearest so far"],
     [study({ found: null, verdict: null, sizes: [] }), "No set has been run yet"],
     [generic, "Of the sets that were run, this one moves the answer most"],
@@ -191,7 +191,7 @@ describe("the set that is shown", () => {
     expect(numbers(study(), study().found!)).toBe("John 25% → 25%, margin −4.00 → 2.00, KL 1.00 nats.");
     expect(numbers(generic, generic.sizes[1]!)).toBe("KL 1.50 nats.");
     expect(spoken(study())).toBe(
-      "A set that makes John the answer: L2H0, L3H2 and L1H1. John 25% → 25%, margin −4.00 → 2.00, KL 1.00 nats.",
+      "A set that makes “John” the answer: L2H0, L3H2 and L1H1. John 25% → 25%, margin −4.00 → 2.00, KL 1.00 nats.",
     );
     expect(chartSentence(study(), "margin")).toBe(
       "Margin of John by number of heads ablated: from −4.00 with none to 2.00 with 3; the found set has 3 heads.",
