@@ -194,7 +194,7 @@ describe("the set that is shown", () => {
       "A set that makes “John” the answer: L2H0, L3H2 and L1H1. John 25% → 25%, margin −4.00 → 2.00, KL 1.00 nats.",
     );
     expect(chartSentence(study(), "margin")).toBe(
-      "Margin of John by number of heads ablated: from −4.00 with none to 2.00 with 3; the found set has 3 heads.",
+      "Margin of “John” by number of heads ablated: from −4.00 with none to 2.00 with 3; the found set has 3 heads.",
     );
     expect(chartSentence(generic, "kl")).toBe(
       "KL by number of heads ablated: from 0 nats with none to 1.00 nats with 3.",
