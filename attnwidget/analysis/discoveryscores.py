@@ -22,7 +22,8 @@ def scores_of(asked: CircuitQuestion, progress: Progress) -> np.ndarray:
         if len(graph) > asked.limit:
             raise AttnWidgetError(
                 f"Patching all {len(graph):,} edges takes about as long as {forwards(graph):,} forwards of the model, and the limit is "
-                f"{asked.limit:,} edges: rank them by 'eap_ig', whose kept edges are patched all the same, or give limit={len(graph)}."
+                f"{asked.limit:,} edges: rank them by EAP-IG, whose kept edges are patched all the same, or "
+                f"in a cell give limit={len(graph)}."
             )
         return edge_effects(asked.pair, range(len(graph)), progress=lambda done, total, _text: progress(done, total, "Patching every edge"))
     said = lambda done, total, _text: progress(done, total, "Scoring every edge")  # noqa: E731

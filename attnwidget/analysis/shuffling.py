@@ -26,7 +26,7 @@ def shuffled(run: Run, seed: int) -> tuple[list[int], str]:
     if block is None:
         raise AttnWidgetError(
             "Nothing is repeated at the end of this prompt (a block of two or more tokens, then the same block), so there is no copy "
-            "to shuffle: give swap= or text=."
+            "to shuffle: swap two of its words instead, or give a text of your own."
         )
     old, after = run.ids[block.start : block.stop], run.ids[block.stop :]
     # What follows what in the whole of the repetition; and these pairs are gone.
@@ -44,7 +44,7 @@ def shuffled(run: Run, seed: int) -> tuple[list[int], str]:
     if best is None:
         raise AttnWidgetError(
             f"The repeated block {_shown(run, old)} cannot be permuted so that no token stays where it was, for one of them stands in more "
-            "than half of its places: give swap= or text=."
+            "than half of its places: swap two words instead, or give a text of your own."
         )
     left, new = best
     many = f"{len(old)} tokens" if block.period == len(old) else f"{len(old)} tokens before the last of its copies"

@@ -230,7 +230,9 @@ def _plan(heads: Sequence[Head], seed: int, **given: object) -> Plan:
     if not heads:
         raise AttnWidgetError("Every head is ablated already, so there is none left to study: switch some on again.")
     if given["budget"] < len(heads):
-        raise AttnWidgetError(f"budget must be at least {len(heads)}, one set for each head alone, not {given['budget']}.")
+        raise AttnWidgetError(
+            f"The budget, the sets that may be run, must be at least {len(heads)}, one set for each head alone, not {given['budget']}."
+        )
     return Plan(**{name: int(value) for name, value in given.items()}, seed=int(seed))
 
 
@@ -249,7 +251,7 @@ def _check_target(trials: Trials) -> None:
     if before.margin > 0:
         raise AttnWidgetError(
             f"{name!r} is the first choice already ({percent(before.target_probability)}, margin {number(before.margin)}): name another "
-            "token, or leave target= out for the set that moves the answer most."
+            "token, or none, for the set that moves the answer most."
         )
 
 

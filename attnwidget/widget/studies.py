@@ -30,7 +30,13 @@ def answer(session: Session, args: dict, job: Job) -> Study:
     # A classifier answers once, wherever the page looks.
     position = None if session.model.answer == "class" else arguments.position(args)
     asked = prepare(run, arguments.text(args, "target"), mode=how.mode, position=position, **parameters, **plan)
-    telling = Telling(job, lambda study: session.keep_study(run, study))
+
+    def keep(study: Study) -> None:
+        # Before a set has been run there is nothing that could stand for the last study.
+        if study.sizes:
+            session.keep_study(run, study)
+
+    telling = Telling(job, keep)
     study = asked.conduct(telling.progress, telling.partial, telling.attempt)
     session.keep_study(run, study)
     return study

@@ -131,7 +131,7 @@ def test_a_circuit_is_found_looked_at_ablated_and_exported(notebook, loaded, sho
 
     # Another question makes it an old one.
     book.do("w.target = ' the'")
-    expect(panel).to_contain_text("For another position, target or foil.")
+    expect(panel).to_contain_text("Computed for another position, target or foil.")
     expect(panel.locator(".aw-circuit > .aw-stale")).to_have_count(1)
     book.do("w.target = ''")
     expect(panel.locator(".aw-circuit > .aw-stale")).to_have_count(0)

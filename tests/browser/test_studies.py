@@ -49,7 +49,7 @@ def test_a_set_is_found_with_its_certificate_and_becomes_what_is_ablated(noteboo
     press(panel, "Run")
     proof = panel.get_by_role("list", name="What is proved")
     expect(proof).to_be_visible(timeout=MEASURED)
-    expect(panel.get_by_role("heading")).to_have_text(re.compile("set that makes John the answer$"))
+    expect(panel.get_by_role("heading")).to_have_text(re.compile("set that makes “John” the answer$"))
     heads = chips(panel)
     assert heads
 
@@ -123,7 +123,7 @@ def test_a_study_is_stopped_with_what_it_has_and_clicks_are_answered_meanwhile(n
     view.get_by_role("tab", name="What it says").click()
     expect(tab(view, WHICH).locator(".aw-point")).to_have_count(had)
     choose(panel, "Mary")
-    expect(panel).to_contain_text("Mary is the answer now")
+    expect(panel).to_contain_text("“Mary” is the answer now")
     expect(panel.get_by_role("button", name="Run", exact=True)).to_be_disabled()
 
 

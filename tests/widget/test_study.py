@@ -94,6 +94,24 @@ def test_a_cancelled_study_is_kept_as_far_as_it_came(model):
     widget.close()
 
 
+def test_a_study_stopped_before_a_set_was_run_leaves_the_last_one(model):
+    widget, stopped = AttentionWidget(model, PROMPT), []
+
+    def heard(content):
+        if content["id"] == "page-2" and "progress" in content and not stopped:
+            stopped.append(content)
+            widget._receive(widget, {"id": content["id"], "op": "cancel"}, [])
+
+    front = Front(widget, heard=heard)
+    front.result("study", run_key=widget.run_key, ablation=CLEAN, **ASK)
+    finished = widget.study
+    assert finished.verdict == "best found"
+    error = front.error("study", run_key=widget.run_key, ablation=CLEAN, **ASK | {"target": least(widget.run)})
+    assert error["kind"] == "cancelled" and not (stopped[0].get("partial") or {}).get("sizes")
+    assert widget.study is finished
+    widget.close()
+
+
 def test_clicks_overtake_it_and_it_comes_to_the_same(model):
     widget, asked = AttentionWidget(model, PROMPT), []
 
@@ -137,7 +155,7 @@ def test_a_pass_is_given_up_for_a_click_and_done_again(model, monkeypatch):
     ("given", "says"),
     [
         ({"beam": 0}, "beam must be a whole number of 1 or more"),
-        ({"budget": 3}, "budget must be at least 16"),
+        ({"budget": 3}, "sets that may be run, must be at least 16"),
         ({"budget": 100_001}, "budget must be 100,000 or fewer here, not 100,001: study(w.run, ..., budget=100001) in a cell takes any."),
         ({"beam": 101}, "beam must be 100 or fewer here"),
         ({"max_heads": 10**30}, "max_heads must be 100 or fewer here"),
