@@ -70,6 +70,27 @@ assert one.control.text == '1. Bananas\\n2. Oranges\\n3. Grapes' and one.ablated
 assert one.diverges is not None and round(one.forced.kl, 2) == 0.04
 w.wait()
 """,
+    "from_ablation_to_circuit": """
+import numpy as np
+assert list(map(str, flip.heads)) == ['L0H0', 'L0H5'] and flip.verdict == 'minimum' and flip.tried[0].sets == flip.tried[0].of == 270
+assert [row.first.token for row in flip.sizes] == [' Mary', ' John', ' John']
+assert -7 < flip.random[1].low and flip.random[1].high < -4 and -6.2 < flip.random[1].median < -6
+assert round(run.ablate(flip.heads).probability(' John'), 2) == 0.34 and round(run.ablate(flip.heads).kl(), 1) == 2.8
+assert run.ablate(flip.heads).top(1).token[0] == run.ablate(three).top(1).token[0] == ' John'
+assert 'L23H3' in map(str, three) and 'L24H4' in map(str, three)
+assert run.ablate(three).probability(' John') > 2 * run.ablate(flip.heads).probability(' John') and run.ablate(three).kl() < run.ablate(flip.heads).kl()
+assert circuit.total == 70651 and len(circuit.edges) == 63 and len(circuit.scores) == 70651
+assert 0.4 < circuit.faithfulness < 0.55
+assert list(curve.faithfulness[:2]) == [0, 0] and list(curve.high[:2]) == [0, 0]
+below = curve[(curve.edges > 2) & (curve.edges < circuit.total)]
+assert (below.faithfulness > below.high).all()
+assert curve[curve.edges == 1413].faithfulness.iloc[0] > 0.9 and curve[curve.edges == 35325]['median'].iloc[0] < 0.05
+found = {row.node: row for row in nodes.itertuples()}
+assert 'negative-name-mover-like' in found['L24H4'].roles and "L24H4's attention to “John” goes from 0.082 to 0.730" in found['L23H3'].shown
+edges = circuit.to_frame().set_index('edge').effect
+assert edges['L23H3 → logits'] > 6 > 0 > edges['L24H4 → logits'] > edges['L29H0 → logits'] > -3 and 'L23H3 → L24H4.q' in edges
+w.wait()
+""",
 }
 
 
