@@ -14,7 +14,7 @@ from ..analysis.measure import METRICS
 from .traits import Choice, Heads
 
 PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
-TABS = ("overview", "ranking", "kinds", "lens", "generation")
+TABS = ("overview", "ranking", "kinds", "lens", "generation", "inside", "compare")
 
 
 class State(t.HasTraits):
@@ -31,8 +31,18 @@ class State(t.HasTraits):
     shown = Heads(maxlen=1).tag(sync=True)
     # Positions may be negative, counted from the end: -1 stays "the last token" when the prompt changes.
     query = t.Int(-1).tag(sync=True)
-    attention_kind = Choice(("raw", "change"), "raw").tag(sync=True)
+    # `change` is of the present run less the clean one; the others weigh a pattern by what is moved along it.
+    attention_kind = Choice(("raw", "change", "v_norm", "vo_norm", "signed", "z_cosine"), "raw").tag(sync=True)
+    # Weighted maps only: each row divided by its sum.
+    row_normalised = t.Bool(False).tag(sync=True)
+    attention_view = Choice(("maps", "lines"), "maps").tag(sync=True)
+    # One map made of many beside the heads' own: of the heads selected, of the layer of the one shown, through all layers.
+    aggregate = Choice(("", "mean", "layer", "rollout"), "").tag(sync=True)
     hide_first = t.Bool(False).tag(sync=True)
+    # With `hide_first`: what is left of a row is made to sum to 1.
+    renormalise = t.Bool(False).tag(sync=True)
+    # Special tokens ([CLS], <s>) left out of maps and of comparisons.
+    discount_special = t.Bool(False).tag(sync=True)
     cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
     # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, or a kind of head.
     score = t.Unicode("ablation").tag(sync=True)
@@ -59,6 +69,9 @@ class State(t.HasTraits):
     metric = Choice(tuple(METRICS), "kl").tag(sync=True)
     # Whether effects are measured from the run with `ablated` ablated, instead of from the clean one.
     conditional = t.Bool(False).tag(sync=True)
+
+    # The prompt that this one is compared with; empty while there is none.
+    other = t.Unicode("").tag(sync=True)
 
     # -- which panels this view has; `HeadGrid` is this widget with panels=["grid"] ------------------------------
     panels = t.List(t.Enum(PANELS), list(PANELS)).tag(sync=True)

@@ -260,6 +260,143 @@ export interface Generation {
   note: string; // one line: what was ablated, how tokens were chosen
 }
 
+/** Maps of some heads that say more than where they look. Undefined cells are NaN here, and only in a Tensor. */
+export interface Weighted {
+  heads: Head[];
+  kind: WeightedKind;
+  /** float32 [head, query, key]. */
+  maps: Tensor;
+  label: string; // "A · ‖v W_O‖"
+  formula: string;
+  unit: string;
+  signed: boolean; // "signed" and "z_cosine"
+  causal: boolean; // whether the upper triangle is empty; false for "z_cosine"
+  row: number | null; // the one query that is defined ("signed": the position asked about), else all
+  /** "signed": by head, the sum over the row: the head's direct contribution to the logit difference. */
+  sums: (number | null)[] | null;
+  note: string;
+}
+export type WeightedKind = "v_norm" | "vo_norm" | "signed" | "z_cosine";
+
+/** One map made of many. */
+export interface Aggregate {
+  kind: "mean" | "layer" | "rollout";
+  map: Tensor; // float32 [query, key]
+  label: string; // "mean of 3 selected heads", "mean of layer 9", "attention rollout, layers 0 to 29"
+  formula: string;
+  caution: string; // one sentence: what it does not mean
+}
+
+/** The scores before the softmax of one head, in parts. */
+export interface Qk {
+  head: Head;
+  scores: Tensor; // float32 [query, key]; softmax over the keys a query may see is the pattern
+  /** float32 [query, key] each; they sum to `scores`. */
+  terms: { name: string; label: string; values: Tensor }[];
+  q_norm: (number | null)[]; // by token
+  k_norm: (number | null)[];
+  scale: number; // what q·k was multiplied by
+  cap: number | null; // of the soft-cap
+  note: string;
+}
+/** Why one query looked at one key: what upstream wrote that made the score. Terms sum to `score` with `rest`. */
+export interface Why {
+  head: Head;
+  query: number;
+  key: number;
+  score: number;
+  /** By what the query side, and what the key side, was made of: the other side held as it is. Largest |value| first. */
+  query_side: WhyTerm[];
+  key_side: WhyTerm[];
+  note: string;
+}
+export interface WhyTerm {
+  name: string; // "embed", "L3H2", "MLP 4", "rest"
+  head: Head | null;
+  value: number;
+  from: { position: number; value: number }[]; // for a head: by the token it took it from, the largest few
+}
+/** What a head does with what it looks at, from the weights. */
+export interface Ov {
+  head: Head;
+  copying: number | null; // Σ Re λ / Σ |λ|, −1 to 1; null where the head writes nothing
+  /** By token of the prompt (each once): what looking at it makes more and less probable. */
+  rows: { id: number; token: string; promoted: Lift[]; suppressed: Lift[]; own_rank: number | null }[];
+  /** float32 [row, row]: what looking at row's token does to column's token, less the column's mean. */
+  block: Tensor;
+  embedding: string; // what stands for a token: "embedding", "after the first MLP"
+  note: string;
+}
+export interface Lift {
+  id: number;
+  token: string;
+  value: number;
+}
+/** What a head looks for, from the weights, whatever the prompt. */
+export interface QkCircuit {
+  head: Head;
+  offset: number | null; // tokens between query and key; null where position does not turn vectors
+  pairs: { query: { id: number; token: string }; key: { id: number; token: string }; value: number }[]; // the largest
+  directions: { value: number; query: Lift[]; key: Lift[] }[]; // singular directions, with their tokens
+  /** By offset from 0: the score of the mean query and key at that distance; null where position does not turn vectors. */
+  kernel: { offsets: number[]; values: number[] } | null;
+  note: string;
+}
+/** How much each head reads what another writes, from the weights: share above what random matrices give. */
+export interface Composition {
+  head: Head;
+  /** float32 [layer, head]: heads below write into its q, k, v; it writes into those of heads above. NaN: undefined. */
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  baseline: { q: number; k: number; v: number }; // the mean of random matrices of these shapes
+  note: string;
+}
+
+/** Two prompts side by side. Which positions belong together is said, never padded. */
+export interface Comparison {
+  a: ComparedSide;
+  b: ComparedSide;
+  /** Columns of the alignment: a position of each, null on the side that has none. */
+  aligned: { a: number | null; b: number | null }[];
+  same_length: boolean;
+  kl: { ab: number; ba: number } | null; // KL(a || b) and back, at the position of the answer, nats
+  js: number | null; // nats
+  logit_diff: { a: number; b: number } | null;
+  target: { id: number; token: string } | null;
+  against: { id: number; token: string } | null;
+  /** One number per head, by name; the grid can be coloured by any. */
+  scores: ComparedScore[];
+  renormalised: boolean; // whether rows were made to sum to 1 over aligned keys
+  note: string;
+}
+export interface ComparedSide {
+  tokens: string[];
+  special: number[]; // positions of marks that are no words
+  top: { id: number; token: string; probability: number }[];
+}
+export interface ComparedScore {
+  name: string; // "max_difference", "mean_difference", "js", "tv", "correlation", "correlation_without_first", "z_cosine", "noising", "denoising" ...
+  label: string;
+  formula: string;
+  unit: string;
+  signed: boolean;
+  causal: boolean; // an intervention was made; false: how alike two pictures are
+  values: Tensor; // float32 [layer, head]
+  worst: (number | null)[] | null; // by head, row-major: the query (of a) where it is largest
+  refused: string | null; // the reason, where it is undefined for these two prompts
+}
+/** The maps of some heads in both, over the aligned positions. */
+export interface ComparedPatterns {
+  heads: Head[];
+  positions: { a: number; b: number }[];
+  a: Tensor; // float32 [head, query, key]
+  b: Tensor;
+  difference: Tensor; // b − a
+  a_weighted: Tensor | null; // A·‖v W_O‖; null where it is refused
+  b_weighted: Tensor | null;
+}
+
 /** op -> its arguments and its result. Every op may reject with an `OpError`. */
 export interface Ops {
   /** Runs a new prompt: the kernel sets `prompt`, `tokens`, `run_key`... on success, and nothing on failure. */
@@ -325,6 +462,47 @@ export interface Ops {
    * be cut into others. `run_key` is the present run's.
    */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
+  weighted: {
+    args: {
+      run_key: string;
+      ablation: Ablation;
+      heads: Head[];
+      kind: WeightedKind;
+      position: number;
+      target: string;
+      against: string;
+    };
+    result: Weighted;
+  };
+  /** `heads`: for "mean" those that are averaged, for "layer" one of it; nothing for "rollout". */
+  aggregate: {
+    args: { run_key: string; ablation: Ablation; kind: Aggregate["kind"]; heads: Head[] };
+    result: Aggregate;
+  };
+  qk: { args: { run_key: string; ablation: Ablation; head: Head }; result: Qk };
+  why: { args: { run_key: string; ablation: Ablation; head: Head; query: number; key: number }; result: Why };
+  ov: { args: { run_key: string; head: Head; k: number }; result: Ov };
+  qk_circuit: { args: { run_key: string; head: Head; offset: number; k: number }; result: QkCircuit };
+  composition: { args: { run_key: string; head: Head }; result: Composition };
+  /** Of the clean runs of the prompt and `other`. `causal`: noising and denoising too, where lengths are equal. */
+  compare: {
+    args: {
+      run_key: string;
+      other: string;
+      discount_special: boolean;
+      renormalise: boolean;
+      causal: boolean;
+      metric: string;
+      position: number;
+      target: string;
+      against: string;
+    };
+    result: Comparison;
+  };
+  compared_patterns: {
+    args: { run_key: string; other: string; heads: Head[]; discount_special: boolean };
+    result: ComparedPatterns;
+  };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
 }
