@@ -2,6 +2,7 @@
 
 from .agreement import Agreement
 from .causal import causal_gain
+from .embedding import EmbeddingChange, embedding_change
 from .gain import CausalGain
 from .generate import generate
 from .generation import Generation
@@ -10,20 +11,23 @@ from .headscores import HeadScores
 from .impact import LayerImpact, layer_impact
 from .kinds import KINDS, detect_heads
 from .lens import LensPoint, LogitLens, logit_lens
-from .measure import METRICS
+from .measure import EMBEDDING_METRICS, METRICS
 from .outcome import Outcome, outcome
 from .overview import Overview, overview
 from .score import METHODS, score, score_each
+from .sinks import without_first
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
 from .whole_prompt import WholePrompt, whole_prompt
 
 __all__ = [
+    "EMBEDDING_METRICS",
     "KINDS",
     "METHODS",
     "METRICS",
     "STATISTICS",
     "Agreement",
     "CausalGain",
+    "EmbeddingChange",
     "Generation",
     "HeadKinds",
     "HeadScores",
@@ -37,6 +41,7 @@ __all__ = [
     "WholePrompt",
     "causal_gain",
     "detect_heads",
+    "embedding_change",
     "generate",
     "head_statistic",
     "head_statistics",
@@ -47,4 +52,5 @@ __all__ = [
     "score",
     "score_each",
     "whole_prompt",
+    "without_first",
 ]
