@@ -10,6 +10,7 @@ from .analysis import (
     HeadStatistics,
     LayerImpact,
     LogitLens,
+    ValueWeighted,
     causal_gain,
     detect_heads,
     generate,
@@ -18,6 +19,7 @@ from .analysis import (
     logit_lens,
     overview,
     score,
+    value_weighted,
 )
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
@@ -50,6 +52,7 @@ __all__ = [
     "PromptError",
     "Run",
     "TokenError",
+    "ValueWeighted",
     "causal_gain",
     "detect_heads",
     "generate",
@@ -59,6 +62,7 @@ __all__ = [
     "logit_lens",
     "overview",
     "score",
+    "value_weighted",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -17,6 +17,8 @@ from .overview import Overview, overview
 from .score import METHODS, score, score_each
 from .sinks import without_first
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
+from .valueweights import value_weighted
+from .weighted import ValueWeighted
 from .whole_prompt import WholePrompt, whole_prompt
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "LogitLens",
     "Outcome",
     "Overview",
+    "ValueWeighted",
     "WholePrompt",
     "causal_gain",
     "detect_heads",
@@ -51,6 +54,7 @@ __all__ = [
     "overview",
     "score",
     "score_each",
+    "value_weighted",
     "whole_prompt",
     "without_first",
 ]
