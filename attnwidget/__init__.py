@@ -10,6 +10,7 @@ from .analysis import (
     HeadStatistics,
     LayerImpact,
     LogitLens,
+    QKScores,
     ValueWeighted,
     causal_gain,
     detect_heads,
@@ -18,6 +19,7 @@ from .analysis import (
     layer_impact,
     logit_lens,
     overview,
+    qk,
     score,
     value_weighted,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "PositionError",
     "Prediction",
     "PromptError",
+    "QKScores",
     "Run",
     "TokenError",
     "ValueWeighted",
@@ -61,6 +64,7 @@ __all__ = [
     "load_model",
     "logit_lens",
     "overview",
+    "qk",
     "score",
     "value_weighted",
 ]

@@ -14,6 +14,7 @@ from .lens import LensPoint, LogitLens, logit_lens
 from .measure import EMBEDDING_METRICS, METRICS
 from .outcome import Outcome, outcome
 from .overview import Overview, overview
+from .qkscores import QKScores, qk
 from .score import METHODS, score, score_each
 from .sinks import without_first
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
@@ -40,6 +41,7 @@ __all__ = [
     "LogitLens",
     "Outcome",
     "Overview",
+    "QKScores",
     "ValueWeighted",
     "WholePrompt",
     "causal_gain",
@@ -52,6 +54,7 @@ __all__ = [
     "logit_lens",
     "outcome",
     "overview",
+    "qk",
     "score",
     "score_each",
     "value_weighted",
