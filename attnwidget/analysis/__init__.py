@@ -1,7 +1,11 @@
 """One file per question asked of a run; each is a pure function from a run to a frozen result."""
 
 from .agreement import Agreement
+from .alignment import Alignment
 from .causal import causal_gain
+from .compared import COMPARED
+from .comparison import Comparison, PatternDifference
+from .contrast import compare
 from .embedding import EmbeddingChange, embedding_change
 from .gain import CausalGain
 from .generate import generate
@@ -23,13 +27,16 @@ from .weighted import ValueWeighted
 from .whole_prompt import WholePrompt, whole_prompt
 
 __all__ = [
+    "COMPARED",
     "EMBEDDING_METRICS",
     "KINDS",
     "METHODS",
     "METRICS",
     "STATISTICS",
     "Agreement",
+    "Alignment",
     "CausalGain",
+    "Comparison",
     "EmbeddingChange",
     "Generation",
     "HeadKinds",
@@ -41,10 +48,12 @@ __all__ = [
     "LogitLens",
     "Outcome",
     "Overview",
+    "PatternDifference",
     "QKScores",
     "ValueWeighted",
     "WholePrompt",
     "causal_gain",
+    "compare",
     "detect_heads",
     "embedding_change",
     "generate",
