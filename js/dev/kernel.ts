@@ -4,6 +4,7 @@ import type { State } from "../src/state.gen";
 import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
 import { lens, lensColumn } from "./lens";
+import { aggregate, weighted } from "./weighted";
 
 export interface Shape {
   layers: number;
@@ -113,6 +114,12 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       }
       return { result: { heads: list, maps: stub([list.length, T, T], "float32"), change: null }, buffers };
     }
+    case "weighted":
+      return weighted(args as never, tokens.length, causal, String(model.traits.facts.answer), (l, h) =>
+        pattern(l, h, tokens, causal),
+      );
+    case "aggregate":
+      return aggregate(args as never, shape, tokens.length, (l, h) => pattern(l, h, tokens, causal));
     case "overview":
       return { result: overview(layers, heads, tokens) };
     case "kinds":

@@ -1,6 +1,7 @@
 // What the panels of one view read and do. It holds no data of its own: traits are the model's, answers are the source's.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { type Attending, createAttending } from "./attending";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
 import { hasHead, sameHead } from "./labels";
@@ -11,6 +12,7 @@ import { CLEAN, createScoring, type Scoring } from "./scoring";
 import { keepEstimates } from "./source/estimates";
 import type {
   Ablation,
+  Aggregate,
   Facts,
   Head,
   Kinds,
@@ -23,11 +25,13 @@ import type {
   Scores,
   Source,
   Thumbnails,
+  Weighted,
   WholePrompt,
 } from "./source/ops";
 import { patient } from "./source/patient";
-import { keepPatterns, patternLimit } from "./source/patterns";
+import { keepPatterns } from "./source/patterns";
 import { type Resource, resource } from "./source/resource";
+import { keepWeighted } from "./source/weighted";
 import type { State } from "./state.gen";
 
 export type { Resource } from "./source/resource";
@@ -64,6 +68,10 @@ export interface Store {
   study: Generating["study"];
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
+  attending: Pick<Attending, "quantity" | "aggregated">;
+  /** Of the same heads, while such a quantity is chosen. */
+  weighted: Resource<Weighted>;
+  aggregate: Resource<Aggregate>;
   /** The prompt being run, if one is. */
   prompt: Resource<{ run_key: string }>;
   runPrompt(text: string, prependBos: boolean, keep?: "all" | "end"): void;
@@ -222,13 +230,10 @@ export function createStore(
   const lensView = createLens(state, facts, asked, query, () => open("lens"));
   const lens = resource(lensView.table, (args, options) => source.ask("lens", args, options));
   const lensColumn = resource(lensView.column, (args, options) => source.ask("lens_column", args, options));
-  const patterns = resource(() => {
-    const run_key = run();
-    const { selected, shown, tokens } = state;
-    const heads = [...shown.value, ...selected.value.filter((head) => !hasHead(shown.value, head))];
-    if (!run_key || heads.length === 0 || !has("attention", "tokens")) return null;
-    return { run_key, ablation: asked.value, heads: heads.slice(0, patternLimit(tokens.value.length)) };
-  }, keepPatterns(source));
+  const attending = createAttending(state, asked, has);
+  const patterns = resource(attending.patterns, keepPatterns(source));
+  const weighted = resource(attending.weighted, keepWeighted(source));
+  const aggregate = resource(attending.aggregate, (args, options) => source.ask("aggregate", args, options));
 
   const wanted = signal<(Ops["prompt"]["args"] & { turn: number }) | null>(null);
   let turn = 0;
@@ -263,7 +268,7 @@ export function createStore(
   };
   const apply = (step: Intervention | null) => step && set(step);
   const findings = [overview, kinds, lens, lensColumn, generation, study];
-  const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, prompt];
+  const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, weighted, aggregate, prompt];
 
   return {
     state,
@@ -293,6 +298,9 @@ export function createStore(
     generation,
     study,
     patterns,
+    attending,
+    weighted,
+    aggregate,
     prompt,
     runPrompt,
     dismissPrompt() {

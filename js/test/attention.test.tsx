@@ -260,7 +260,7 @@ describe("what is drawn", () => {
     await open();
     await doing(() => root.querySelector<HTMLInputElement>("input[type=checkbox]")!.click());
     expect(signals.hide_first.value).toBe(true);
-    expect(root.textContent).toContain("column blank, rows not renormalised");
+    expect(root.textContent).toContain("the first token hidden, rows not renormalised");
     await doing(() => {
       store.ui.hover.value = { query: 1, key: 0 };
     });

@@ -128,9 +128,9 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       return true;
     case "escape": {
       const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
-      const { generation, study } = store;
+      const { generation, study, weighted, aggregate } = store;
       const answers = [outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
-      const busy = [prompt, study, ...answers, generation];
+      const busy = [prompt, study, ...answers, weighted, aggregate, generation];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;

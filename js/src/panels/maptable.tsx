@@ -2,15 +2,15 @@
 
 import { FEW } from "../draw/layout";
 import { exactNumber, type Matrix, valueAt } from "../draw/matrix";
-import { headName } from "../labels";
-import type { Head } from "../source/ops";
 import type { Store } from "../store";
 import type { AttentionView } from "./attention-view";
+import { whatOf } from "./readout";
 
-export function MapTable({ store, view, head }: { store: Store; view: AttentionView; head: Head }) {
-  const m = view.matrix(head);
+export function MapTable({ store, view }: { store: Store; view: AttentionView }) {
+  const m = view.shownMatrix.value;
   if (!m) return null;
-  const what = `${view.kind.value === "change" ? "Change of the attention" : "Attention"} of ${headName(head)}`;
+  const unit = view.aggregated.value ? "" : (view.about.value?.unit ?? "");
+  const what = [whatOf(view), unit, view.largeBasis.value].filter(Boolean).join(", ");
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
     <section class="aw-table-box" tabIndex={0} aria-label={`${what}, as table`}>
