@@ -1,11 +1,13 @@
 """One file per question asked of a run; each is a pure function from a run to a frozen result."""
 
+from .aggregates import AttentionAggregate, attention_rollout, mean_attention
 from .agreement import Agreement
 from .alignment import Alignment
 from .causal import causal_gain
 from .compared import COMPARED
 from .comparison import Comparison, PatternDifference
 from .contrast import compare
+from .distribution import ComparisonSet
 from .embedding import EmbeddingChange, embedding_change
 from .gain import CausalGain
 from .generate import generate
@@ -15,6 +17,7 @@ from .headscores import HeadScores
 from .impact import LayerImpact, layer_impact
 from .kinds import KINDS, detect_heads
 from .lens import LensPoint, LogitLens, logit_lens
+from .manypairs import compare_many
 from .measure import EMBEDDING_METRICS, METRICS
 from .outcome import Outcome, outcome
 from .overview import Overview, overview
@@ -35,8 +38,10 @@ __all__ = [
     "STATISTICS",
     "Agreement",
     "Alignment",
+    "AttentionAggregate",
     "CausalGain",
     "Comparison",
+    "ComparisonSet",
     "EmbeddingChange",
     "Generation",
     "HeadKinds",
@@ -52,8 +57,10 @@ __all__ = [
     "QKScores",
     "ValueWeighted",
     "WholePrompt",
+    "attention_rollout",
     "causal_gain",
     "compare",
+    "compare_many",
     "detect_heads",
     "embedding_change",
     "generate",
@@ -61,6 +68,7 @@ __all__ = [
     "head_statistics",
     "layer_impact",
     "logit_lens",
+    "mean_attention",
     "outcome",
     "overview",
     "qk",

@@ -1,4 +1,4 @@
-"""What is asked of the answers of two runs: where they are read, of which tokens, by which metric, and what stands in the way of effects."""
+"""What is asked of the answers of two runs: where they are read, of which tokens, by which metric, and what forbids effects."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..engine.interrupt import checkpoint
 from ..engine.writes import wide
 from ..errors import AttnWidgetError, ModelError
 from ..run import Run
@@ -153,6 +154,7 @@ def _tables(run: Run, other: Run, pairs: list[tuple[int, int]], renormalise: boo
     with_first = of_first[:, None] | of_first
     ablated = {*run.ablation.heads, *other.ablation.heads}
     for layer in range(model.n_layers):
+        checkpoint()
         say(layer, model.n_layers, f"Comparing layer {layer}")
         norms = _norms(run, other, at, others, layer, tables)
         whole = [of.patterns(layer) for of in (run, other)]
