@@ -100,7 +100,7 @@ const state: State = {
   mode: (options.get("mode") as State["mode"]) ?? "zero",
   model_name: encoder ? "bert-base-uncased" : "SmolLM2-135M",
   n_heads: heads,
-  n_kv_heads: heads % 3 === 0 ? heads / 3 : heads,
+  n_kv_heads: heads % 3 === 0 && !encoder ? heads / 3 : heads,
   n_layers: layers,
   other: "",
   panels: (options.get("panels")?.split(",") as State["panels"]) ?? [

@@ -51,13 +51,13 @@ export function countPairs(m: Matrix): number {
   return count;
 }
 
-/** The query that looks at a key most; the key itself where none does. */
-export function strongestQuery(m: Matrix, key: number): number {
+/** The query that looks at a key most; the key itself where none does. `but`: a query that is left out. */
+export function strongestQuery(m: Matrix, key: number, but = -1): number {
   let best = key;
   let most = -1;
   for (let query = 0; query < m.n; query++) {
     const v = valueAt(m, query, key);
-    if (v !== null && Math.abs(v) > most) {
+    if (v !== null && query !== but && Math.abs(v) > most) {
       most = Math.abs(v);
       best = query;
     }

@@ -37,13 +37,13 @@ export function tone(value: number, scale: Scale): { ramp: Ramp; t: number } {
   return { ramp, t: attentionScale(Math.abs(value) / scale.max) };
 }
 
-/** The key a query looks at most (in `change`: whose weight moved most). */
-export function strongestKey(m: Matrix, query: number): number {
+/** The key a query looks at most (in `change`: whose weight moved most); `but`: a key that is left out. */
+export function strongestKey(m: Matrix, query: number, but = -1): number {
   let best = -1;
   let most = -1;
   for (let key = 0; key < m.n; key++) {
     const v = valueAt(m, query, key);
-    if (v !== null && Math.abs(v) > most) {
+    if (v !== null && key !== but && Math.abs(v) > most) {
       most = Math.abs(v);
       best = key;
     }

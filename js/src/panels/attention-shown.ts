@@ -29,6 +29,8 @@ export interface Shown {
   /** What the kernel says about a weighted kind; null for patterns. */
   about: ReadonlySignal<Weighted | null>;
   ready: ReadonlySignal<boolean>;
+  /** There is nothing of this kind to show, and nothing is on its way. */
+  refused: ReadonlySignal<boolean>;
   stale: ReadonlySignal<boolean>;
   tokens: ReadonlySignal<string[]>;
   n: ReadonlySignal<number>;
@@ -185,6 +187,7 @@ export function createShown(store: Store): Shown {
     kind,
     about: computed(() => snapshot.value?.weighted ?? null),
     ready: computed(() => snapshot.value !== null),
+    refused: computed(() => snapshot.value === null && weighted.error.value !== null),
     stale: computed(() => {
       const from = snapshot.value;
       const wanted = attending.quantity.value;

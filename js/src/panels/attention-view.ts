@@ -4,6 +4,7 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import { type Frame, onDiagonal, type Window, whole } from "../draw/geometry";
 import { FEW, type Layout, layout, zoomed } from "../draw/layout";
 import { LINES_UP_TO, type Pointed, type Side } from "../draw/lineframe";
+import { strongestQuery } from "../draw/lines";
 import { type Cell, exists, type Matrix, type Scale, strongestKey } from "../draw/matrix";
 import { bare, hasHead, headName, subscripts } from "../labels";
 import type { Head } from "../source/ops";
@@ -29,6 +30,8 @@ export interface AttentionView extends Shown {
   largeBasis: ReadonlySignal<string>;
   /** The query of the token strip; the only one that is defined where there is one. */
   query: ReadonlySignal<number>;
+  /** Both ends of what is strongest at a token of one side; a token is always most like itself, so that is left out. */
+  strongest(at: Pointed): Cell;
   /** The cross-hair: what is hovered, else the query of the token strip and the key it looks at most. */
   focus: ReadonlySignal<Cell>;
   /** Lines between two columns in place of maps. */
@@ -73,10 +76,13 @@ export function createView(store: Store, dpr: ReadonlySignal<number>): Attention
 
   // Not `store.query`: that is resolved in the prompt of now, and the map may still be the one before.
   const query = computed(() => of.row.value ?? resolve(state.query.value, n.value));
-  const rest = computed<Cell>(() => {
+  const strongest = ({ side, token }: Pointed): Cell => {
     const m = shownMatrix.value;
-    return { query: query.value, key: m ? strongestKey(m, query.value) : 0 };
-  });
+    const but = of.kind.value === "z_cosine" ? token : -1;
+    if (side === "key") return { query: m ? strongestQuery(m, token, but) : token, key: token };
+    return { query: token, key: m ? strongestKey(m, token, but) : 0 };
+  };
+  const rest = computed<Cell>(() => strongest({ side: "query", token: query.value }));
   const focus = computed<Cell>(() => {
     const at = ui.hover.value;
     const valid = at && at.query < n.value && at.key < n.value && exists(causal.value, at.query, at.key);
@@ -107,6 +113,7 @@ export function createView(store: Store, dpr: ReadonlySignal<number>): Attention
     shownMatrix,
     largeBasis: computed(() => (aggregated.value ? of.basisOfAggregate.value : of.basis.value)),
     query,
+    strongest,
     focus,
     lines,
     least: signal(0.05),

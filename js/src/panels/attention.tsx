@@ -53,20 +53,19 @@ export function AttentionPanel({ store }: { store: Store }) {
         <AttentionTools store={store} view={view} />
         <AttentionErrors store={store} view={view} />
       </div>
-      <div class="aw-att-maps">
-        {shown ? (
-          <>
-            <SmallMaps {...shared} />
-            <MapLegend store={store} view={view} />
-          </>
-        ) : (
+      {!shown && (
+        <div class="aw-att-maps">
           <Message kind="info">
             No head selected. Click one in the grid to see where it looks. <SelectTop store={store} />
           </Message>
-        )}
-      </div>
-      {shown && (
+        </div>
+      )}
+      {shown && !view.refused.value && (
         <>
+          <div class="aw-att-maps">
+            <SmallMaps {...shared} />
+            <MapLegend store={store} view={view} />
+          </div>
           <LargeMap
             key={view.aggregated.value ? "many" : headName(shown)}
             {...shared}

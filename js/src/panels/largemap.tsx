@@ -8,7 +8,7 @@ import { prepare } from "../draw/canvas";
 import { cellSize } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
 import { FEW, SOME } from "../draw/layout";
-import { exactNumber, strongestKey, valueAt } from "../draw/matrix";
+import { exactNumber, valueAt } from "../draw/matrix";
 import { paintCrosshair, paintDrag } from "../draw/overlay";
 import type { Head } from "../source/ops";
 import type { AttentionView } from "./attention-view";
@@ -94,7 +94,7 @@ export function useLargeLabel(view: AttentionView): string {
     const query = view.query.value;
     const what = whatOf(view);
     if (!m) return `${what}, not there yet.`;
-    const key = strongestKey(m, query);
+    const { key } = view.strongest({ side: "query", token: query });
     const value = exactNumber(valueAt(m, query, key) ?? 0, m.scale.signed);
     const basis = view.largeBasis.value && ` ${view.largeBasis.value};`;
     const looks = view.kind.value === "raw" || view.kind.value === "change" ? "looks most at" : "is largest at";

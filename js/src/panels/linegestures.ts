@@ -1,10 +1,8 @@
 // Mouse and keys on the lines: the same cross-hair and lock as on maps. Only the locked query is a trait.
 
-import type { ReadonlySignal, Signal } from "@preact/signals";
+import { type ReadonlySignal, type Signal, untracked } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { type LineFrame, type Pointed, type Side, tokenAt } from "../draw/lineframe";
-import { strongestQuery } from "../draw/lines";
-import { strongestKey } from "../draw/matrix";
 import type { Store } from "../store";
 import type { AttentionView } from "./attention-view";
 import { sentence } from "./readout";
@@ -23,14 +21,10 @@ export function lineGestures(
     return tokenAt(frame.peek(), { x: event.clientX - box.left, y: event.clientY - box.top });
   };
   /** A token alone is half of a cross-hair; the other half is what it has most to do with. */
-  const point = ({ side, token }: Pointed) => {
-    const m = view.shownMatrix.peek();
-    if (!m) return;
-    view.side.value = side;
-    hover.value =
-      side === "query"
-        ? { query: token, key: strongestKey(m, token) }
-        : { query: strongestQuery(m, token), key: token };
+  const point = (at: Pointed) => {
+    if (!view.shownMatrix.peek()) return;
+    view.side.value = at.side;
+    hover.value = untracked(() => view.strongest(at));
   };
   const free = () => {
     hover.value = null;

@@ -69,7 +69,14 @@ function About({ about, view }: { about: Weighted; view: AttentionView }) {
 
 function Switches({ store, view }: Props) {
   const { state } = store;
-  const marks = specialPositions(view.tokens.value, store.facts.value.special) !== null;
+  const special = specialPositions(view.tokens.value, store.facts.value.special);
+  const marks = special !== null;
+  const change = (name: keyof State, on: boolean) => {
+    // A query whose row is about to be hidden goes to the nearest word.
+    const query = view.query.peek();
+    const moves = name === "discount_special" && on && special?.[query] && special.includes(0);
+    store.set(moves ? { discount_special: on, query: nearest(special, query) } : { [name]: on });
+  };
   const left = state.hide_first.value || (marks && state.discount_special.value);
   const norms = view.kind.value === "v_norm" || view.kind.value === "vo_norm";
   const one = (
@@ -83,7 +90,7 @@ function Switches({ store, view }: Props) {
         type="checkbox"
         checked={state[name].value}
         disabled={disabled}
-        onChange={(event) => store.set({ [name]: event.currentTarget.checked })}
+        onChange={(event) => change(name, event.currentTarget.checked)}
       />
       {text}
     </label>
@@ -106,6 +113,13 @@ function Switches({ store, view }: Props) {
         )}
     </>
   );
+}
+
+/** The nearest position that is 0, an earlier one first. */
+export function nearest(marks: Uint8Array, at: number): number {
+  const before = marks.lastIndexOf(0, at);
+  const after = marks.indexOf(0, at);
+  return before < 0 || (after >= 0 && after - at < at - before) ? after : before;
 }
 
 /** Whose patterns these are, once something is ablated: heads downstream of it look elsewhere than in the clean run. */

@@ -57,7 +57,11 @@ export function QueryRows({ store, view, ink, dpr }: MapProps) {
       <div class="aw-row aw-att-top">
         <h3 class="aw-h">One query, every selected head</h3>
         <From view={view} />
-        {view.basis.value && <span class="aw-xs aw-t3">{view.basis.value}</span>}
+        {(view.basis.value || view.ownScales.value) && (
+          <span class="aw-xs aw-t3">
+            {[view.ownScales.value && "each head to its own maximum", view.basis.value].filter(Boolean).join(", ")}
+          </span>
+        )}
       </div>
       <div class="aw-rows" data-stale={view.stale.value} style={{ gridTemplateColumns: `${NAMES}px auto 1fr` }}>
         <div style={{ paddingTop: `${top}px` }}>
