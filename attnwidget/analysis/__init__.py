@@ -20,7 +20,9 @@ from .lens import LensPoint, LogitLens, logit_lens
 from .manypairs import compare_many
 from .measure import EMBEDDING_METRICS, METRICS
 from .outcome import Outcome, outcome
+from .ovcircuit import ov
 from .overview import Overview, overview
+from .ovresult import OVCircuit
 from .qkscores import QKScores, qk
 from .score import METHODS, score, score_each
 from .sinks import without_first
@@ -51,6 +53,7 @@ __all__ = [
     "LayerImpact",
     "LensPoint",
     "LogitLens",
+    "OVCircuit",
     "Outcome",
     "Overview",
     "PatternDifference",
@@ -70,6 +73,7 @@ __all__ = [
     "logit_lens",
     "mean_attention",
     "outcome",
+    "ov",
     "overview",
     "qk",
     "score",

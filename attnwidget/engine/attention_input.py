@@ -42,7 +42,7 @@ class AttentionInput:
         those are. The layer goes no further than that."""
         engine = self.stream.engine
         most = engine.max_rows or max(1, _TOKENS // y.shape[1])
-        parts = [self._some(part.to(self.given), sites) for part in y.split(most)]
+        parts = [self._some(part.to(self.given).contiguous(), sites) for part in y.split(most)]
         return {site: torch.cat([part[site] for part in parts]) for site in sites}
 
     def _some(self, y: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:

@@ -61,16 +61,15 @@ def norm_of(module: nn.Module, x: Tensor, y: Tensor, slack: float) -> Norm | Non
         if not bool(((y - bias - scale[:, None] * base).abs() <= bound).all()):
             continue
         square = middle.square().mean(-1)
-        epsilon = (scale.pow(-2) - square).median().item()
-        for eps in sorted(_epsilons(module), key=lambda eps: abs(eps - epsilon)):
+        for eps in _epsilons(module, (scale.pow(-2) - square).median().item()):
             found = Norm(gain.cpu(), bias.cpu(), centred, eps)
             if bool(((found(x) - y).abs() <= 2 * bound).all()):
                 return found
     return None
 
 
-def _epsilons(module: nn.Module) -> set[float]:
-    """What the module, or one it wraps, has for an epsilon, and what nearly all have."""
+def _epsilons(module: nn.Module, seen: float) -> list[float]:
+    """What the module, or one it wraps, has for an epsilon; then what many have, the nearest to what was `seen` first."""
     names = ("eps", "variance_epsilon", "epsilon", "norm_eps")
-    own = (getattr(part, name, None) for part in module.modules() for name in names)
-    return {value for value in own if isinstance(value, float)} | {1e-5, 1e-6, 1e-8, 1e-12}
+    own = [value for part in module.modules() for name in names if isinstance(value := getattr(part, name, None), float)]
+    return [*dict.fromkeys(own), *sorted((1e-5, 1e-6, 1e-8, 1e-12), key=lambda eps: abs(eps - seen))]
