@@ -7,6 +7,7 @@ import { type Matrix, tone, valueAt } from "./matrix";
 import { colour, type Ramp } from "./ramps";
 
 const TEXT = 13; // px between labels that can still be told apart
+const DASHED = 400; // lines up to which dashes can be seen
 const STEPS = 20; // of width and shade
 
 export interface Strand {
@@ -17,25 +18,33 @@ export interface Strand {
   pairs: [number, number][];
 }
 
+/** More lines than these take long to draw, and tell nobody anything: the faintest are left out. */
+export const MOST = 1500;
+
 /**
- * The lines of `m` from `least` of its scale, those of one token only where `only` says so: the faintest strands first, so that
- * the strong ones lie over them. A strand is stroked at once, and crossings do not add up to a darkness that no line has.
+ * The lines of `m` from `least` of its scale, the strongest `MOST` of them; those of one token only where `only` says so. The faintest
+ * strands come first, so that the strong ones lie over them. A strand is stroked at once, and crossings do not add up to a darkness
+ * that no line has.
  */
 export function strands(m: Matrix, least: number, only: Pointed | null = null): Strand[] {
-  const found = new Map<number, Strand>();
   const from = (side: Side) => (only?.side === side ? only.token : 0);
   const to = (side: Side) => (only?.side === side ? only.token + 1 : m.n);
+  const lines: { query: number; key: number; v: number }[] = [];
   for (let query = from("query"); query < to("query"); query++) {
     for (let key = from("key"); key < to("key"); key++) {
       const v = valueAt(m, query, key);
-      if (v === null || v === 0 || Math.abs(v) < least * m.scale.max) continue;
-      const { ramp, t } = tone(v, m.scale);
-      const step = Math.ceil(t * STEPS);
-      const at = 2 * step + (v < 0 ? 1 : 0);
-      const strand = found.get(at);
-      if (strand) strand.pairs.push([query, key]);
-      else found.set(at, { ramp, t: step / STEPS, pairs: [[query, key]] });
+      if (v !== null && v !== 0 && Math.abs(v) >= least * m.scale.max) lines.push({ query, key, v });
     }
+  }
+  if (lines.length > MOST) lines.sort((a, b) => Math.abs(b.v) - Math.abs(a.v)).splice(MOST);
+  const found = new Map<number, Strand>();
+  for (const { query, key, v } of lines) {
+    const { ramp, t } = tone(v, m.scale);
+    const step = Math.ceil(t * STEPS);
+    const at = 2 * step + (v < 0 ? 1 : 0);
+    const strand = found.get(at);
+    if (strand) strand.pairs.push([query, key]);
+    else found.set(at, { ramp, t: step / STEPS, pairs: [[query, key]] });
   }
   return [...found].sort(([a], [b]) => a - b).map(([, strand]) => strand);
 }
@@ -65,7 +74,7 @@ export function strongestQuery(m: Matrix, key: number, but = -1): number {
   return best;
 }
 
-/** Negative ones are dashed: sign is not by hue alone. */
+/** Negative ones are dashed, where single lines can be told apart: sign is not by hue alone. */
 export function paintStrands(
   g: CanvasRenderingContext2D,
   f: LineFrame,
@@ -73,11 +82,11 @@ export function paintStrands(
   dark: boolean,
   thickest: number,
 ): void {
-  g.lineCap = "butt";
+  const few = countLines(list) <= DASHED;
   for (const { ramp, t, pairs } of list) {
     g.strokeStyle = colour(ramp, t, dark);
     g.lineWidth = 0.5 + (thickest - 0.5) * t;
-    g.setLineDash(ramp === "hurt" ? [4, 3] : []);
+    g.setLineDash(few && ramp === "hurt" ? [4, 3] : []);
     g.beginPath();
     for (const [query, key] of pairs) {
       g.moveTo(f.left, middle(f, query));

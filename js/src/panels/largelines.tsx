@@ -3,7 +3,7 @@
 import { useComputed, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { prepare } from "../draw/canvas";
-import { countLines, countPairs, paintColumns, paintEnds, paintStrands, strands } from "../draw/lines";
+import { countLines, countPairs, MOST, paintColumns, paintEnds, paintStrands, strands } from "../draw/lines";
 import { count } from "../labels";
 import { type LargeProps, useLargeLabel } from "./largemap";
 import { lineGestures } from "./linegestures";
@@ -77,7 +77,8 @@ function Foot({ view }: Pick<MapProps, "view">) {
   }).value;
   return (
     <div class="aw-foot">
-      {drawn && `${count(drawn.lines, "line")} of ${count(drawn.pairs, "pair")}, from `}
+      {drawn && `${drawn.lines === MOST ? "The strongest " : ""}${count(drawn.lines, "line")} of `}
+      {drawn && `${count(drawn.pairs, "pair")}, from `}
       <Select
         label="Faintest line"
         class="aw-least"
@@ -87,8 +88,8 @@ function Foot({ view }: Pick<MapProps, "view">) {
           view.least.value = Number(share);
         }}
       />{" "}
-      of the scale. Hover a token to see only its lines; a click locks it{" "}
-      {view.kind.value === "z_cosine" ? "." : "and makes a left one the query."}
+      of the scale. Hover a token to see only its lines; a click locks{" "}
+      {view.kind.value === "z_cosine" ? "it." : "it, and makes a left one the query."}
     </div>
   );
 }

@@ -15,7 +15,13 @@ export function MostAttended({ view }: { view: AttentionView }) {
   const kind = view.kind.value;
   const scale = view.scale.value;
   const least = LEAST * (kind === "change" ? 1 : scale.max);
-  const found = m ? mostAttended(m, query, LISTED, least) : [];
+  // A token is always most like itself.
+  const but = kind === "z_cosine" ? query : -1;
+  const found = m
+    ? mostAttended(m, query, LISTED + 1, least)
+        .filter((one) => one.key !== but)
+        .slice(0, LISTED)
+    : [];
   const keys = count(view.causal.value ? query + 1 : view.n.value, "key");
   // Shares of a row that sums to 1 are drawn to the whole row, others to the largest.
   const whole = !scale.signed && scale.max === 1 && !view.ownScales.value;
