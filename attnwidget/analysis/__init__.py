@@ -6,6 +6,7 @@ from .alignment import Alignment
 from .causal import causal_gain
 from .compared import COMPARED
 from .comparison import Comparison, PatternDifference
+from .composing import Composition, composition
 from .contrast import compare
 from .distribution import ComparisonSet
 from .embedding import EmbeddingChange, embedding_change
@@ -44,6 +45,7 @@ __all__ = [
     "CausalGain",
     "Comparison",
     "ComparisonSet",
+    "Composition",
     "EmbeddingChange",
     "Generation",
     "HeadKinds",
@@ -64,6 +66,7 @@ __all__ = [
     "causal_gain",
     "compare",
     "compare_many",
+    "composition",
     "detect_heads",
     "embedding_change",
     "generate",

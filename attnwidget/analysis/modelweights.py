@@ -40,7 +40,7 @@ class ModelWeights:
         if layer is not None:
             raise ModelError(
                 f"What layer {layer} of {model.name} writes is not just added to the residual stream (a norm stands in its way, as in BERT "
-                "or Gemma 2), so circuits cannot be read from weights alone: ask about a run, with qk(run, head) or value_weighted(run, head)."
+                "or Gemma 2), so circuits cannot be read from weights alone: ask about a run, with qk or value_weighted."
             )
 
     def _not_added(self) -> int | None:

@@ -56,16 +56,20 @@ def ov(
     group = layer.group(asked.head)
     value, bias, out = layer.v[group], layer.v_bias[group], layer.out[asked.head]
 
+    def values(vectors: Tensor) -> Tensor:
+        return layer.norm(vectors).to(value) @ value + bias
+
     def source(some: Sequence[int]) -> Tensor:
-        return weights.normed(layer.norm, weights.embedded(some, embedding), "own") @ value + bias
+        return values(weights.embedded(some, embedding))
 
     outputs, total, square = [], torch.zeros_like(bias), torch.zeros(len(bias), len(bias), dtype=bias.dtype, device=bias.device)
     sizes = [0.0, 0.0]
     for part in weights.each_chunk("Reading the vocabulary", progress):
         read = outward.of(part).to(out) @ out.T  # [token, d_head]
         outputs.append(read.float())
-        total += source(part).sum(0)
-        linear = layer.norm.linear(weights.embedded(part, embedding)).to(value) @ value
+        vectors = weights.embedded(part, embedding)
+        total += values(vectors).sum(0)
+        linear = layer.norm.linear(vectors).to(value) @ value
         square += read.T @ linear
         sizes = [sizes[0] + read.square().sum().item(), sizes[1] + linear.square().sum().item()]
     promoted = torch.cat(outputs)

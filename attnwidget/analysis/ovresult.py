@@ -13,7 +13,7 @@ from ..heads import Head
 @dataclass(frozen=True)
 class OVCircuit:
     """What `ov` found. Logits are before the final norm's scale. `block` [source token, output token] is the circuit among `tokens`;
-    `promoted` and `suppressed` have for each of them (token, id, logit), the largest and the lowest first; None and empty without tokens."""
+    `promoted` and `suppressed` have for each (token, id, logit), the largest and the lowest first; None and empty without tokens."""
 
     head: Head
     copying: float
