@@ -188,11 +188,12 @@ def _norms(run: Run, other: Run, at: list[int], others: list[int], layer: int, t
     if "map_cosine" in tables.undefined:
         return None
     try:
-        return value_norms(run, layer)[:, at], value_norms(other, layer)[:, others]
+        norms, other_norms = value_norms((run, other), layer)
     except ModelError as error:
         tables.undefined["map_cosine"] = str(error)
         tables.values["map_cosine"][:] = np.nan
         return None
+    return norms[:, at], other_norms[:, others]
 
 
 def _cut(cells: Tensor, at: list[int]) -> Tensor:

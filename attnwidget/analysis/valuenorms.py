@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,14 +13,17 @@ from ..errors import ModelError
 from ..run import Run
 
 
-def value_norms(run: Run, layer: int) -> Tensor:
-    """`‖v_k W_O^h‖₂` [head, key] in float64 on the CPU, v with its bias and of the head's key-value group, the out-projection without its
-    bias (Kobayashi et al. 2020). `ModelError` where values or the out-projection cannot be read."""
-    engine = run.model.engine
-    if not engine.anatomy.taps["v"]:
-        raise ModelError(f"Values cannot be reached in {run.model.name}: hand it in as a TransformerBridge to weight its patterns by them.")
-    grouped = wide(run._capture("v", layer))
-    values = grouped.repeat_interleave(run.model.n_heads // grouped.shape[1], dim=1)
-    out = out_matrix(Stream(engine, run._recording, tuple(run._resid), tuple(run._edits)), layer)
+def value_norms(runs: Sequence[Run], layer: int) -> list[Tensor]:
+    """`‖v_k W_O^h‖₂` [head, key] of each run, of one model, in float64 on the CPU: v with its bias and of the head's key-value group, the
+    out-projection without its bias (Kobayashi et al. 2020). `ModelError` where values or the out-projection cannot be read."""
+    run, model = runs[0], runs[0].model
+    if not model.engine.anatomy.taps["v"]:
+        raise ModelError(f"Values cannot be reached in {model.name}: hand it in as a TransformerBridge to weight its patterns by them.")
+    out = out_matrix(Stream(model.engine, run._recording, tuple(run._resid), tuple(run._edits)), layer)
     gram = out @ out.transpose(1, 2)
-    return torch.einsum("khi,hij,khj->hk", values, gram, values).clamp_min(0).sqrt().cpu()
+
+    def norms(grouped: Tensor) -> Tensor:
+        values = grouped.repeat_interleave(model.n_heads // grouped.shape[1], dim=1)
+        return torch.einsum("khi,hij,khj->hk", values, gram, values).clamp_min(0).sqrt().cpu()
+
+    return [norms(wide(one._capture("v", layer))) for one in runs]

@@ -1,5 +1,6 @@
 """Comparisons of two prompts, number by number, against loops over what untouched twins report."""
 
+import copy
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 from attnwidget import AttnWidgetError, ModelError, load_model, score
 from attnwidget.analysis import COMPARED, HeadScores, compare
 from attnwidget.errors import PositionError, PromptError
-from tests.models import D_HEAD, HEADS, IDS, LAYERS, OTHER_IDS, WINDOW, fresh, induction_model, subject
+from tests.models import D_HEAD, HEADS, IDS, LAYERS, OTHER_IDS, WINDOW, fresh, induction_model, name_of, subject
 
 N = len(IDS)
 LONGER = [*IDS[:3], 21, *IDS[3:6], 88, *IDS[7:]]  # one put in, one replaced
@@ -110,9 +111,12 @@ def check(s, found, ids, other_ids, pairs, **how):
             assert expected["tv_at"][at["tv_query"]] == pytest.approx(expected["tv_worst"], abs=2e-5)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "bert", "distilbert", "roberta", "bert-base", "gptneox"])
-def test_every_number_is_its_loop_written_out(name):
-    s = subject(name)
+PLAIN = [(name, "plain") for name in ("gpt2", "llama", "bert", "distilbert", "roberta", "bert-base", "gptneox")]
+
+
+@pytest.mark.parametrize("pair", [*PLAIN, ("gpt2", "bridge"), ("llama", "bridge"), ("bert", "bridge")], ids=name_of)
+def test_every_number_is_its_loop_written_out(pair):
+    s = subject(*pair)
     found = compare(s.model.run(IDS), s.model.run(OTHER_IDS), effects=False)
     check(s, found, IDS, OTHER_IDS, EVERY)
     assert found.values["aligned_share"] == pytest.approx(1)
@@ -329,6 +333,20 @@ def test_one_token_is_undefined_and_not_zero():
         assert np.isnan(found.values[number]).all(), number
     assert np.isnan(found.places["max_query"]).all() and found.to_frame()["max_key"].isna().all()
     assert np.isfinite(found.values["z_cosine"]).all() and np.isfinite(found.values["noising"]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_other_precisions(dtype):
+    """The numbers are float64 whatever the model's; those of a model in half precision are near those of the same in float32."""
+    s = subject("llama")
+    model = load_model(copy.deepcopy(s.twin).to(dtype), tokenizer=s.tokenizer)
+    found = compare(model.run(IDS), model.run(OTHER_IDS), target=12, against=77)
+    usual = compare(s.model.run(IDS), s.model.run(OTHER_IDS), target=12, against=77)
+    for name in COMPARED:
+        assert found.values[name].dtype == np.float64 and np.isfinite(found.values[name]).all()
+        off = 0.15 if dtype == torch.bfloat16 else 1e-4
+        assert found.values[name] == pytest.approx(usual.values[name], abs=off), name
+    assert "sinks" not in found.describe() and str(dtype).removeprefix("torch.") in found.describe()
 
 
 # -- as it is handed on -----------------------------------------------------------------------------------------------
