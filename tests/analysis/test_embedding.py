@@ -68,6 +68,28 @@ def test_the_sweep_is_each_head_zeroed_by_hand(bert):
         assert found.values.min() > 1e-6
 
 
+@pytest.mark.parametrize("kind", ["DistilBert", "Roberta"])
+def test_other_encoders_without_a_head(kind):
+    sizes = {"DistilBert": {"n_layers": 2, "n_heads": HEADS, "dim": 32, "hidden_dim": 48}}
+    usual = {"num_hidden_layers": 2, "num_attention_heads": HEADS, "hidden_size": 32, "intermediate_size": 48}
+    config = getattr(tf, f"{kind}Config")(vocab_size=VOCAB, max_position_embeddings=64, **sizes.get(kind, usual))
+    twin = wide(getattr(tf, f"{kind}Model")(config))
+    run = load_model(copy.deepcopy(twin), tokenizer=tokenizer(encoder=True)).run(TEXT)
+    twin.set_attn_implementation("eager")
+    found = score(run, metric="embedding_cosine")
+    path = "transformer.layer.1.attention.out_lin" if kind == "DistilBert" else "encoder.layer.1.attention.output.dense"
+    for head in range(HEADS):
+        hidden = []
+        for hook in (None, lambda _m, args, head=head: (_without(args[0], head),)):
+            handle = twin.get_submodule(path).register_forward_pre_hook(hook) if hook else None
+            with torch.no_grad():
+                hidden.append(by_hand(twin(torch.tensor([TEXT])).last_hidden_state[0], range(len(TEXT))))
+            if handle:
+                handle.remove()
+        expected = distances(*hidden)[0]
+        assert found.values[1, head] == pytest.approx(expected, abs=2e-7, rel=1e-5) and expected > 1e-5
+
+
 def test_conditional_scores_start_from_the_ablated_embedding(bert):
     run = bert.model.run(TEXT).ablate("L0H1")
     found = score(run, metric="embedding_l2", heads=["L1H3"])
