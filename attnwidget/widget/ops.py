@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, generation, lens, scores
+from . import arguments, generation, lens, scores, weighted
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .question import question
@@ -119,6 +119,16 @@ def _generate(session: Session, args: dict, job: Job) -> object:
     return generation.answer(ablated_run(session, args.get("ablation")), args, job)
 
 
+def _weighted(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return weighted.weighted(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _aggregate(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return weighted.aggregate(ablated_run(session, args.get("ablation")), args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -138,6 +148,8 @@ OPS: dict[str, Op] = {
     "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.
     "whole_prompt": Op(_whole_prompt, SOON),
+    "weighted": Op(_weighted, SOON),
+    "aggregate": Op(_aggregate, SOON),
     "lens": Op(_lens, SOON),
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
