@@ -81,4 +81,5 @@ export const N = TOKENS.length;
 export const row = (head: Head, query: number, causal = true, tokens = TOKENS) =>
   [...pattern(head[0], head[1], tokens, causal)].slice(query * tokens.length, (query + 1) * tokens.length);
 export const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
-export const number = (shown: string | null | undefined) => Number(String(shown).replace("−", "-").replace("+", ""));
+export const number = (shown: string | null | undefined) =>
+  Number(String(shown).replace("−", "-").replace(/[+<]/g, ""));

@@ -59,12 +59,26 @@ describe("a quantity", () => {
   it("keeps the old one dimmed under its own name until the new one is there", async () => {
     const model = await open();
     model.delay = 60;
-    await press("signed");
+    await press("A·‖v‖");
     expect($(".aw-map")?.dataset.stale).toBe("true");
     expect(text(".aw-map-legend")).toContain("attention, √ scale");
     await wait(90);
     expect($(".aw-map")?.dataset.stale).toBe("false");
-    expect(text(".aw-map-legend")).toContain("contribution to logit");
+    expect(text(".aw-map-legend")).toContain("A · ‖v‖");
+  });
+
+  it("that is slow is said to be on its way, and cancelled by Escape; raw stays within reach", async () => {
+    const model = await open();
+    model.delay = 600;
+    await press("A·‖v‖");
+    await wait(200);
+    expect(text(".aw-att-wait")).toContain("Weighing the patterns");
+    const pressed = new KeyboardEvent("keydown", { key: "Escape", bubbles: true, cancelable: true });
+    await act(async () => void $(".aw-att")!.dispatchEvent(pressed));
+    await wait();
+    expect(text(".aw-att-head")).toContain("Cancelled.");
+    expect(model.sent.at(-1)).toMatchObject({ op: "cancel" });
+    expect(button("Show raw attention")).toBeDefined();
   });
 
   it("that this model has not is refused in place; raw stays within reach", async () => {
@@ -136,6 +150,27 @@ describe("rows", () => {
     expect(number(strip.split(", ").at(-1))).toBeCloseTo(mean, 3);
   });
 
+  it("of a change are renormalised in both runs, also of a head that is ablated and comes with its clean pattern", async () => {
+    const model = await open({ attention_kind: "change", ablated: [[3, 0]], hide_first: true, renormalise: true });
+    // What the kernel sent is read off the table that is not renormalised.
+    await act(async () => model.set("renormalise", false));
+    await wait();
+    const change = (await table()).map((one) => one.map(number));
+    await press("as table");
+    await act(async () => model.set("renormalise", true));
+    await wait();
+    const shown = (await table()).map((one) => one.map(number));
+    const expected = shown.map((_, query) => {
+      const clean = row([3, 0], query);
+      const now = clean.map((v, k) => v + change[query]![k]!);
+      const left = (list: number[]) => sum(list.slice(1, query + 1));
+      return clean.map((v, k) => now[k]! / left(now) - v / left(clean));
+    });
+    for (let query = 1; query < N; query++)
+      for (let k = 1; k <= query; k++) expect(shown[query]![k]).toBeCloseTo(expected[query]![k]!, 2);
+    expect(Math.max(...expected.slice(1).map((one, i) => Math.max(...one.slice(1, i + 2))))).toBeGreaterThan(0.02);
+  });
+
   it("that do not sum to 1 cannot be renormalised, and the way is said", async () => {
     await open({ attention_kind: "v_norm", hide_first: true, renormalise: true });
     const label = [...el.querySelectorAll(".aw-check")].find((one) => one.textContent === "renormalise")!;
@@ -186,6 +221,15 @@ describe("a map made of many", () => {
     expect(number((await table())[N - 1]![0])).toBeCloseTo(mean, 2);
     expect($(".aw-map")?.getAttribute("aria-label")).toMatch(/^mean of 2 selected heads over 6 tokens/);
     expect(button("Ablate")).toBeUndefined();
+  });
+
+  it("is renormalised as the heads' own are, and says so", async () => {
+    await open({ aggregate: "mean", hide_first: true, renormalise: true });
+    const rows = (await table()).slice(1);
+    for (const one of rows) expect(sum(one.map(number))).toBeCloseTo(1, 1);
+    expect(text("caption")).toBe(
+      "mean of 2 selected heads, without the first token, rows renormalised; rows are queries, columns keys.",
+    );
   });
 
   it("of a layer is of the layer of the head shown", async () => {
