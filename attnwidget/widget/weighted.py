@@ -8,7 +8,7 @@ from ..analysis.aggregates import AttentionAggregate, attention_rollout, mean_at
 from ..analysis.valueweights import KINDS, value_weighted
 from ..analysis.weighted import ValueWeighted
 from ..errors import AttnWidgetError, ModelError
-from ..heads import Head, parse_heads
+from ..heads import Head
 from ..run import AblatedRun
 from . import arguments
 from .jobs import Job
