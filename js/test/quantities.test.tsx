@@ -223,6 +223,21 @@ describe("a map made of many", () => {
     expect(button("Ablate")).toBeUndefined();
   });
 
+  it("is dimmed while it is made again, of other heads or in another run", async () => {
+    const model = await open({ aggregate: "mean" });
+    const stale = () => [$(".aw-map"), $(".aw-small-maps")].map((one) => one?.dataset.stale);
+    expect(stale()).toEqual(["false", "false"]);
+    model.delay = 60;
+    await act(async () => model.set("selected", [...HEADS, [0, 1]]));
+    await wait();
+    expect(stale()).toEqual(["true", "false"]);
+    await act(async () => model.set("ablated", [[1, 1]]));
+    await wait();
+    expect(stale()).toEqual(["true", "true"]);
+    await wait(120);
+    expect([...stale(), text(".aw-large .aw-h")]).toEqual(["false", "false", "mean of 3 selected heads"]);
+  });
+
   it("is renormalised as the heads' own are, and says so", async () => {
     await open({ aggregate: "mean", hide_first: true, renormalise: true });
     const rows = (await table()).slice(1);

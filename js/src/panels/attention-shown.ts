@@ -88,7 +88,7 @@ export function createShown(store: Store): Shown {
       last = seen.value && kind === "change" && seen.value.patterns?.change ? { ...seen.value, kind } : seen.value;
     } else if (weighed.value?.kind === kind) last = weighed.value;
     // While one kind is asked for another stays, dimmed; refused, it must not stand under the wrong name.
-    else if (!weighted.pending.value) last = null;
+    else if (weighted.error.value) last = null;
     return last;
   });
 

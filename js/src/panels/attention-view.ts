@@ -24,6 +24,8 @@ export interface AttentionView extends Shown {
   name: ReadonlySignal<string>;
   /** What the large map shows is on its way. */
   waiting: ReadonlySignal<boolean>;
+  /** As `stale`, of the large map. */
+  largeStale: ReadonlySignal<boolean>;
   /** Of the large map; null: not fetched yet. */
   shownMatrix: ReadonlySignal<Matrix | null>;
   /** As `basis`, of the large map. */
@@ -110,6 +112,8 @@ export function createView(store: Store, dpr: ReadonlySignal<number>): Attention
       return shown.value ? headName(shown.value) : "";
     }),
     waiting: computed(() => [store.patterns, store.weighted, store.aggregate].some((one) => one.pending.value)),
+    // Of other heads it would stand under a wrong name, so here any new question dims.
+    largeStale: computed(() => (aggregated.value ? !store.aggregate.current.value : of.stale.value)),
     shownMatrix,
     largeBasis: computed(() => (aggregated.value ? of.basisOfAggregate.value : of.basis.value)),
     query,

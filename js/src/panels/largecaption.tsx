@@ -21,7 +21,7 @@ export function LargeCaption(props: Props) {
   return (
     <>
       <div class="aw-row aw-att-top">
-        {head ? <OfHead {...props} head={head} /> : <h3 class="aw-h">{view.name.value || "…"}</h3>}
+        {head ? <OfHead {...props} head={head} /> : <h3 class="aw-h">{view.name.value || "Map made of many"}</h3>}
         <Quiet
           pressed={table.value}
           onClick={() => {

@@ -55,7 +55,7 @@ export function LargeLines({ store, view, ink, dpr, spoken }: LargeProps) {
         aria-label={useLargeLabel(view)}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the lines take arrow keys
         tabIndex={0}
-        data-stale={view.stale.value}
+        data-stale={view.largeStale.value}
         data-locked={store.ui.locked.value}
         style={size}
         {...lineGestures(store, view, frame, spoken)}

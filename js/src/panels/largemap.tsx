@@ -72,7 +72,7 @@ function Plot(props: LargeProps) {
         aria-label={useLargeLabel(view)}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the map takes arrow keys
         tabIndex={0}
-        data-stale={view.stale.value}
+        data-stale={view.largeStale.value}
         data-locked={store.ui.locked.value}
         style={size}
         {...mapGestures(store, view, drag, spoken)}

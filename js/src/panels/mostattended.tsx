@@ -43,7 +43,7 @@ export function MostAttended({ view }: { view: AttentionView }) {
           : `${found.length} of ${keys}, the largest ${kind === "change" ? "changes" : "values"}. Under ${compact(least)} is not listed.`}
         {basis && ` ${basis[0]!.toUpperCase()}${basis.slice(1)}.`}
       </div>
-      <ol class="aw-most" data-stale={view.stale.value}>
+      <ol class="aw-most" data-stale={view.largeStale.value}>
         {found.map((one) => (
           <li key={one.key} data-here={one.key === key}>
             <span class="aw-t3">{one.key}</span>

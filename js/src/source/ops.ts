@@ -287,11 +287,12 @@ export interface Aggregate {
   caution: string; // one sentence: what it does not mean
 }
 
-/** The scores before the softmax of one head, in parts. */
+/** The scores before the softmax of one head, in parts. NaN where a query may not see a key. */
 export interface Qk {
   head: Head;
-  scores: Tensor; // float32 [query, key]; softmax over the keys a query may see is the pattern
-  /** float32 [query, key] each; they sum to `scores`. */
+  /** float32 [query, key]; softmax over the keys a query may see (and a sink, where there is one) is the pattern. */
+  scores: Tensor;
+  /** float32 [query, key] each; they sum to `scores`, or with a soft-cap to what is capped. Empty where they cannot be told apart. */
   terms: { name: string; label: string; values: Tensor }[];
   q_norm: (number | null)[]; // by token
   k_norm: (number | null)[];
@@ -316,15 +317,20 @@ export interface WhyTerm {
   value: number;
   from: { position: number; value: number }[]; // for a head: by the token it took it from, the largest few
 }
-/** What a head does with what it looks at, from the weights. */
+export type Embedding = "tokens" | "first MLP"; // the embedding itself; what leaves the first block for a token alone
+/** What a head does with what it looks at, from the weights: logits before the final norm's scale, less their mean over all tokens looked at. */
 export interface Ov {
   head: Head;
   copying: number | null; // Σ Re λ / Σ |λ|, −1 to 1; null where the head writes nothing
-  /** By token of the prompt (each once): what looking at it makes more and less probable. */
-  rows: { id: number; token: string; promoted: Lift[]; suppressed: Lift[]; own_rank: number | null }[];
-  /** float32 [row, row]: what looking at row's token does to column's token, less the column's mean. */
+  /** Of `drawn` tokens, the share that promote none more than themselves; null where it is undefined for all. */
+  share_first: number | null;
+  drawn: number;
+  vocabulary: number;
+  /** By token at the positions asked (each once): what looking at it makes more and less probable. */
+  rows: { id: number; token: string; promoted: Lift[]; suppressed: Lift[] }[];
+  /** float32 [row, row]: what looking at row's token does to column's token. */
   block: Tensor;
-  embedding: string; // what stands for a token: "embedding", "after the first MLP"
+  embedding: Embedding;
   note: string;
 }
 export interface Lift {
@@ -337,19 +343,22 @@ export interface QkCircuit {
   head: Head;
   offset: number | null; // tokens between query and key; null where position does not turn vectors
   pairs: { query: { id: number; token: string }; key: { id: number; token: string }; value: number }[]; // the largest
-  directions: { value: number; query: Lift[]; key: Lift[] }[]; // singular directions, with their tokens
-  /** By offset from 0: the score of the mean query and key at that distance; null where position does not turn vectors. */
+  /** Singular directions, the largest first, with the tokens at both their ends: a query at one looks for keys at the same. */
+  directions: { value: number; ends: { query: Lift[]; key: Lift[] }[] }[];
+  /** The mean score of all pairs of tokens by offset; null where position does not turn vectors. */
   kernel: { offsets: number[]; values: number[] } | null;
+  embedding: Embedding;
   note: string;
 }
-/** How much each head reads what another writes, from the weights: share above what random matrices give. */
+/** How much of what one head writes another reads, from the weights. */
 export interface Composition {
   head: Head;
   /** float32 [layer, head]: heads below write into its q, k, v; it writes into those of heads above. NaN: undefined. */
   q: Tensor;
   k: Tensor;
   v: Tensor;
-  baseline: { q: number; k: number; v: number }; // the mean of random matrices of these shapes
+  baseline: number; // the mean of random matrices of these shapes
+  formula: string;
   note: string;
 }
 
@@ -481,8 +490,11 @@ export interface Ops {
   };
   qk: { args: { run_key: string; ablation: Ablation; head: Head }; result: Qk };
   why: { args: { run_key: string; ablation: Ablation; head: Head; query: number; key: number }; result: Why };
-  ov: { args: { run_key: string; head: Head; k: number }; result: Ov };
-  qk_circuit: { args: { run_key: string; head: Head; offset: number; k: number }; result: QkCircuit };
+  ov: { args: { run_key: string; head: Head; positions: number[]; embedding: Embedding; k: number }; result: Ov };
+  qk_circuit: {
+    args: { run_key: string; head: Head; offset: number; embedding: Embedding; k: number };
+    result: QkCircuit;
+  };
   composition: { args: { run_key: string; head: Head }; result: Composition };
   /** Of the clean runs of the prompt and `other`. `causal`: noising and denoising too, where lengths are equal. */
   compare: {
