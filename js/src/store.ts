@@ -4,6 +4,7 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import { type Attending, createAttending } from "./attending";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
+import { createInside, type Inside } from "./inside";
 import { hasHead, sameHead } from "./labels";
 import { createLens, type Lenses } from "./lens";
 import type { Traits } from "./model";
@@ -13,6 +14,7 @@ import { keepEstimates } from "./source/estimates";
 import type {
   Ablation,
   Aggregate,
+  Composition,
   Facts,
   Head,
   Kinds,
@@ -20,13 +22,17 @@ import type {
   LensColumn,
   Ops,
   Outcome,
+  Ov,
   Overview,
   Patterns,
+  Qk,
+  QkCircuit,
   Scores,
   Source,
   Thumbnails,
   Weighted,
   WholePrompt,
+  Why,
 } from "./source/ops";
 import { patient } from "./source/patient";
 import { keepPatterns } from "./source/patterns";
@@ -62,6 +68,14 @@ export interface Store {
   /** At the query. */
   lensColumn: Resource<LensColumn>;
   lensView: Lenses;
+  /** Of the head that is shown, while its tab is open. */
+  inside: Inside;
+  qk: Resource<Qk>;
+  why: Resource<Why>;
+  ov: Resource<Ov>;
+  /** From the weights alone: asked while they are unfolded. */
+  qkCircuit: Resource<QkCircuit>;
+  composition: Resource<Composition>;
   /** What the model writes, and the run under study that is one of its texts. Asked on a button, never by itself. */
   generating: Generating;
   generation: Generating["generation"];
@@ -230,6 +244,21 @@ export function createStore(
   const lensView = createLens(state, facts, asked, query, () => open("lens"));
   const lens = resource(lensView.table, (args, options) => source.ask("lens", args, options));
   const lensColumn = resource(lensView.column, (args, options) => source.ask("lens_column", args, options));
+  const hover: Ui["hover"] = signal(null);
+  const locked = signal(false);
+  const inside = createInside(
+    state,
+    asked,
+    query,
+    { hover, locked },
+    () => open("inside"),
+    () => (qk.current.value ? qk.value.value : null),
+  );
+  const qk = resource(inside.qk, (args, options) => source.ask("qk", args, options));
+  const why = resource(inside.why, (args, options) => source.ask("why", args, options));
+  const ov = resource(inside.ov, (args, options) => source.ask("ov", args, options));
+  const qkCircuit = resource(inside.qkCircuit, (args, options) => source.ask("qk_circuit", args, options));
+  const composition = resource(inside.composition, (args, options) => source.ask("composition", args, options));
   const attending = createAttending(state, asked, has);
   const patterns = resource(attending.patterns, keepPatterns(source));
   const weighted = resource(attending.weighted, keepWeighted(source));
@@ -267,7 +296,7 @@ export function createStore(
     set({ selected: [...now, ...missing], shown: shown.length > 0 ? shown : missing.slice(0, 1) });
   };
   const apply = (step: Intervention | null) => step && set(step);
-  const findings = [overview, kinds, lens, lensColumn, generation, study];
+  const findings = [overview, kinds, lens, lensColumn, qk, why, ov, qkCircuit, composition, generation, study];
   const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, weighted, aggregate, prompt];
 
   return {
@@ -294,6 +323,12 @@ export function createStore(
     lens,
     lensColumn,
     lensView,
+    inside,
+    qk,
+    why,
+    ov,
+    qkCircuit,
+    composition,
     generating,
     generation,
     study,
@@ -308,8 +343,8 @@ export function createStore(
     },
     query,
     ui: {
-      hover: signal(null),
-      locked: signal(false),
+      hover,
+      locked,
       hoverToken: signal(null),
       hoverHead: signal(null),
       tool: signal("look"),

@@ -130,7 +130,9 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       const { prompt, outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn } = store;
       const { generation, study, weighted, aggregate } = store;
       const answers = [outcome, wholePrompt, patterns, scores, thumbnails, overview, kinds, lens, lensColumn];
-      const busy = [prompt, study, ...answers, weighted, aggregate, generation];
+      const { qk, why, ov, qkCircuit, composition } = store;
+      const inside = [qk, why, ov, qkCircuit, composition];
+      const busy = [prompt, study, ...answers, weighted, aggregate, ...inside, generation];
       const running = busy.filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;
