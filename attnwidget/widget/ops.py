@@ -16,9 +16,10 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, generation, lens, scores, weighted
+from . import arguments, embedding, generation, lens, scores, weighted
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
+from .pacing import PATIENCE
 from .question import question
 from .session import Session
 from .wire import Array
@@ -49,6 +50,11 @@ def _outcome(session: Session, args: dict, job: Job) -> object:
     run = ablated_run(session, args.get("ablation"))
     k = max(1, min(50, arguments.integer(args.get("k", 10))))
     return outcome(run, arguments.position(args), target=arguments.text(args, "target"), against=arguments.text(args, "against"), k=k)
+
+
+def _embedding(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return embedding.answer(ablated_run(session, args.get("ablation")))
 
 
 def _whole_prompt(session: Session, args: dict, job: Job) -> object:
@@ -89,7 +95,7 @@ def _patterns(session: Session, args: dict, job: Job) -> object:
 
 def _scores(session: Session, args: dict, job: Job) -> object:
     _current(session, args)
-    return scores.answer(question(session, args), job, arguments.seconds(args, "patience", scores.PATIENCE))
+    return scores.answer(question(session, args), job, arguments.seconds(args, "patience", PATIENCE))
 
 
 def _kinds(session: Session, args: dict, job: Job) -> object:
@@ -143,6 +149,7 @@ def _token(session: Session, args: dict, job: Job) -> object:
 
 OPS: dict[str, Op] = {
     "outcome": Op(_outcome),
+    "embedding": Op(_embedding),
     "token": Op(_token),
     "patterns": Op(_patterns),
     "thumbnails": Op(_thumbnails, SOON),

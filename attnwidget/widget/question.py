@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 
 from ..analysis.headscores import HeadScores
 from ..analysis.kinds import KINDS
-from ..analysis.measure import METRICS, make_measure
+from ..analysis.measure import make_measure
 from ..analysis.method import Progress
 from ..analysis.score import METHODS, score_each
 from ..analysis.statistics import STATISTICS, head_statistics
 from ..errors import AttnWidgetError
 from ..run import Run
 from . import arguments
+from .facts import EVERY_METRIC, metrics_of
 from .kinds import detected
 from .session import Finished, Session
-from .sweep import Sweep
-
-_TOGETHER = tuple(name for name, metric in METRICS.items() if not metric.whole)  # read off the same logits, so one sweep answers all
+from .sweep import Sweep, swept_together
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Question:
     @property
     def together(self) -> dict[str, tuple]:
         """The metrics that one sweep answers when it is asked for this one, and what each of them measures."""
-        names = _TOGETHER if self.metric in _TOGETHER else (self.metric,)
+        names = swept_together(self.metric)
         found = {self.metric: self._measured(self.metric)}
         for name in names:
             try:
@@ -93,14 +92,14 @@ def question(session: Session, args: dict) -> Question:
     """What `args` of the request `scores` ask. A metric that the method does not know is taken as its own first, as the page does."""
     name, metric = arguments.text(args, "method"), args.get("metric")
     check_name(name)
-    if metric not in (None, "") and metric not in METRICS:
-        raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
+    if metric not in (None, "") and metric not in EVERY_METRIC:
+        raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(EVERY_METRIC)}.")
     how = arguments.ablating(session.model, args.get("ablation"))
     # Where a head looks and how much it writes is said of the clean run, as the page says it.
     effect = name in METHODS and METHODS[name].kind == "effect"
     heads = how.heads if arguments.switch(args, "conditional") and effect else ()
     about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
-    metrics = METHODS[name].metrics if name in METHODS else ()
+    metrics = metrics_of(session.model, name)
     return Question(
         session=session,
         run=session.ablated(list(heads), how.mode, **how.parameters) if heads else session.clean,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import traitlets as t
 
 from ..ablation import MODES
-from ..analysis.measure import METRICS
+from ..analysis.measure import EMBEDDING_METRICS, METRICS
 from .traits import Choice, Heads
 
 PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
@@ -65,8 +65,8 @@ class State(t.HasTraits):
     # Token texts, " Mary" with its space. Empty: the model's own first choice, and what overtook it.
     target = t.Unicode("").tag(sync=True)
     against = t.Unicode("").tag(sync=True)
-    # The number that scores of effects are about.
-    metric = Choice(tuple(METRICS), "kl").tag(sync=True)
+    # The number that scores of effects are about; of a model without a head, how far its embedding moves.
+    metric = Choice((*METRICS, *EMBEDDING_METRICS), "kl").tag(sync=True)
     # Whether effects are measured from the run with `ablated` ablated, instead of from the clean one.
     conditional = t.Bool(False).tag(sync=True)
 

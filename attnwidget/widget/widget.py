@@ -22,7 +22,7 @@ from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
 from . import generation
-from .facts import default_score, facts, refused_metric, refused_score
+from .facts import default_metric, default_score, facts, refused_metric, refused_score
 from .jobs import Job, worker_of
 from .ops import OPS, Stale, ablated_run
 from .painted import saved
@@ -68,6 +68,7 @@ class AttentionWidget(State, anywidget.AnyWidget):
         self._studied: tuple[str, bool, list[int]] | None = None
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
         traits.setdefault("score", default_score(self.model))
+        traits.setdefault("metric", default_metric(self.model))
         super().__init__(
             model_name=self.model.name,
             n_layers=self.model.n_layers,
