@@ -24,6 +24,8 @@ from .outcome import Outcome, outcome
 from .ovcircuit import ov
 from .overview import Overview, overview
 from .ovresult import OVCircuit
+from .qkcircuit import qk_circuit
+from .qkresult import QKCircuit
 from .qkscores import QKScores, qk
 from .score import METHODS, score, score_each
 from .sinks import without_first
@@ -59,6 +61,7 @@ __all__ = [
     "Outcome",
     "Overview",
     "PatternDifference",
+    "QKCircuit",
     "QKScores",
     "ValueWeighted",
     "WholePrompt",
@@ -79,6 +82,7 @@ __all__ = [
     "ov",
     "overview",
     "qk",
+    "qk_circuit",
     "score",
     "score_each",
     "value_weighted",

@@ -115,9 +115,9 @@ def composition(model: Model, *, seed: int = 0, progress: Progress | None = None
             progress(layer, n_layers, "Comparing what heads write and read")
         reader, writer = _halves(weights.layer(layer))
         sizes["ov"].append(writer.size.cpu().numpy())
-        sizes["qk"].append(reader.size.cpu().numpy())
+        sizes["qk"].append(reader.size["q"].cpu().numpy())
         for earlier, before in enumerate(writers):
-            for kind, values in _ratios(before, reader, writer).items():
+            for kind, values in _ratios(before, reader).items():
                 found[kind][earlier, :, layer] = values.cpu().numpy()
         writers.append(writer)
     ov, qk = (np.stack(sizes[name]) for name in ("ov", "qk"))
@@ -125,7 +125,7 @@ def composition(model: Model, *, seed: int = 0, progress: Progress | None = None
     for kind, dead in (("q", dead_qk), ("k", dead_qk), ("v", dead_ov)):
         found[kind][dead_ov] = np.nan
         found[kind][:, :, dead] = np.nan
-    d_model, d_head = writers[0].out.shape[-1], writers[0].out.shape[-2]
+    _, d_head, d_model = writers[0].rows.shape
     return Composition(
         **found,
         random=_random(d_model, d_head, seed),
@@ -138,60 +138,57 @@ def composition(model: Model, *, seed: int = 0, progress: Progress | None = None
 
 @dataclass(frozen=True)
 class _Writer:
-    """`out` [head, d_head, d_model]; `triangle` [head, d_head, d_head] of `W_V = (orthonormal) R`; `size` [head] of `W_V W_O`."""
+    """`rows` [head, d_head, d_model] have the Gram matrix of `W_OV` (`R W_O`, with `W_V = (orthonormal) R`); `size` [head] is its norm."""
 
-    out: Tensor
-    triangle: Tensor
-    tail: Tensor
-    """[head, d_head, d_head] of `W_Oᵀ = (orthonormal) R`."""
+    rows: Tensor
     size: Tensor
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """What the heads of one layer read with, [head, d_model, d_head], and the triangles of `W_Q` and `W_K`; `size` of `W_Q W_Kᵀ`."""
+    """`columns` [d_model, head × d_head] have, by heads, the Gram matrix of what is read with; `size` [head] is its norm; by kind."""
 
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    q_triangle: Tensor
-    k_triangle: Tensor
-    size: Tensor
+    columns: dict[str, Tensor]
+    size: dict[str, Tensor]
 
 
 def _halves(layer: Projections) -> tuple[_Reader, _Writer]:
     shared = len(layer.q) // len(layer.k)
     q = layer.norm.folded(layer.q)
     k, v = (layer.norm.folded(part).repeat_interleave(shared, 0) for part in (layer.k, layer.v))
-    return _reader(q, k, v), _writer(v, layer.out)
-
-
-def _reader(q: Tensor, k: Tensor, v: Tensor) -> _Reader:
-    q_triangle, k_triangle = _triangle(q), _triangle(k)
-    return _Reader(q, k, v, q_triangle, k_triangle, torch.linalg.matrix_norm(q_triangle @ k_triangle.mT))
+    return _reader(q, k, v, layer.out), _writer(v, layer.out)
 
 
 def _writer(v: Tensor, out: Tensor) -> _Writer:
-    triangle, tail = _triangle(v), _triangle(out.mT)
-    return _Writer(out, triangle, tail, torch.linalg.matrix_norm(triangle @ tail.mT))
+    rows = _triangle(v) @ out
+    return _Writer(_single(rows), torch.linalg.matrix_norm(rows))
+
+
+def _reader(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> _Reader:
+    # An orthonormal factor behind changes no norm, so that of W_Kᵀ, W_Qᵀ and W_O only a triangle is left.
+    columns = {"q": q @ _triangle(k).mT, "k": k @ _triangle(q).mT, "v": v @ _triangle(out.mT).mT}
+    size = {kind: torch.linalg.matrix_norm(matrix) for kind, matrix in columns.items()}
+    return _Reader({kind: _single(matrix).transpose(0, 1).flatten(1) for kind, matrix in columns.items()}, size)
 
 
 def _triangle(matrix: Tensor) -> Tensor:
     return torch.linalg.qr(matrix, mode="r").R
 
 
-def _ratios(first: _Writer, reader: _Reader, second: _Writer) -> dict[str, Tensor]:
-    """[head of the first, head of the second] of each kind; 0/0 is NaN. An orthonormal factor on either side changes no norm."""
+def _single(matrix: Tensor) -> Tensor:
+    # Products of all pairs are most of the work, and norms of them are right to six figures.
+    return matrix.float()
 
-    def ratio(into: Tensor, behind: Tensor, size: Tensor) -> Tensor:
-        met = torch.einsum("aij,ajd,bde,bfe->abif", first.triangle, first.out, into, behind)
-        return torch.linalg.matrix_norm(met) / (first.size[:, None] * size)
 
-    return {
-        "q": ratio(reader.q, reader.k_triangle, reader.size),
-        "k": ratio(reader.k, reader.q_triangle, reader.size),
-        "v": ratio(reader.v, second.tail, second.size),
-    }
+def _ratios(first: _Writer, reader: _Reader) -> dict[str, Tensor]:
+    """[head of the first, head of the second] of each kind; 0/0 is NaN."""
+    (n_first, d_head, _), found = first.rows.shape, {}
+    for kind, columns in reader.columns.items():
+        met = first.rows.flatten(0, 1) @ columns  # [head × d_head, head × d_head]
+        # Where a row of one head meets the columns of another; then over the rows of the head.
+        squares = met.square_().unflatten(1, (-1, d_head)).sum(-1).unflatten(0, (n_first, d_head)).sum(1)
+        found[kind] = squares.double().sqrt() / (first.size[:, None] * reader.size[kind])
+    return found
 
 
 def _random(d_model: int, d_head: int, seed: int) -> np.ndarray:
@@ -202,5 +199,4 @@ def _random(d_model: int, d_head: int, seed: int) -> np.ndarray:
         return torch.randn(_DRAWS, d_model, d_head, generator=generator, dtype=torch.float64)
 
     writer = _writer(draw(), draw().mT)
-    reader = _reader(draw(), draw(), draw())
-    return _ratios(writer, reader, writer)["q"].flatten().numpy()
+    return _ratios(writer, _reader(draw(), draw(), draw(), draw().mT))["q"].flatten().numpy()

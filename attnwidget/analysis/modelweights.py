@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..engine import Edit, Engine
 from ..engine.interrupt import checkpoint
-from ..engine.norms import Norm
 from ..engine.projections import Projections, projections, short_stream
 from ..engine.token_embedding import TokenEmbedding, token_embedding
 from ..engine.unembedding import Unembedding, unembedding
@@ -91,10 +90,6 @@ class ModelWeights:
             self.engine.resume(self.one.recording, silent, start=0, stop=1, resid=part, rows=len(part), keep="last") for part in parts
         ]
         return wide(torch.cat([p.resid[-1][:, 0] for p in passed]))
-
-    def normed(self, norm: Norm, vectors: Tensor, scale: str) -> Tensor:
-        """What the norm of a layer makes of each vector: all of it, or without its scale and its bias."""
-        return norm(vectors) if scale == "own" else norm.linear(vectors)
 
     def chunks(self) -> list[range]:
         return [range(start, min(start + _AT_ONCE, self.size)) for start in range(0, self.size, _AT_ONCE)]

@@ -24,20 +24,28 @@ def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | N
     d_head = given.stream.engine.anatomy.d_head
     inputs = torch.randn(8 + 2 * d_head // 2, width, generator=generator).to(given.given) * given.given.std()
     states = given.states(inputs[:, None].expand(-1, given.given.shape[0], -1), ("q", "k"))
-    rows = torch.cat([wide(states[site][:, :length]).transpose(1, 2).flatten(0, 1) for site in ("q", "k")])  # [sample, position, d_head]
+    q, k = (wide(states[site]).transpose(1, 2) for site in ("q", "k"))  # [sample, head, position, d_head]
     if turn is not None:
-        rows = turn(torch.nn.functional.pad(rows, (0, 0, 0, len(turn.cos) - length)))[:, :length]
+        q, k = turn(q), turn(k)
+    q, k = q[:, :, :length], k[:, :, :length]
+    rows = torch.cat([q.flatten(0, 1), k.flatten(0, 1)])
     slack = 20 * rounding(given.given.dtype) * rows.abs().amax()
     if bool(((rows - rows[:, :1]).abs() <= slack).all()):
         return None
     left, _, right = torch.linalg.svd(torch.einsum("sd,spe->pde", rows[:, 0], rows))
     found = left @ right  # the rotation nearest to what takes position 0 to each other: orthogonal Procrustes
     moved = torch.einsum("sd,pde->spe", rows[:, 0], found)
-    further = found[1].T @ found[2:] if length > 2 else found[1:1]
-    same = bool(((further - found[1 : length - 1]).abs() <= 1e-3).all())
-    if not bool(((moved - rows).abs() <= slack).all()) or not same:
+    if not bool(((moved - rows).abs() <= slack).all()) or not _by_distance(q, k, slack):
         raise ModelError(
             f"Positions do more to queries and keys of layer {given.layer} than turn them by their distance, so the circuit cannot be read "
             "from weights alone: ask about a run with qk(run, head)."
         )
     return found[: most + 1]
+
+
+def _by_distance(q: Tensor, k: Tensor, slack: Tensor) -> bool:
+    """Whether products of queries and keys [sample, head, position, d_head] are the same one position further on."""
+    k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
+    near, further = ((q[:, :, at:] * k[:, :, at : at + 1]).sum(-1) for at in (0, 1))
+    bound = slack * q.shape[-1] * (q.abs().amax() + k.abs().amax())
+    return bool(((near[:, :, :-1] - further).abs() <= bound).all())
