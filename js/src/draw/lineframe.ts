@@ -24,7 +24,7 @@ export interface LineFrame {
 
 const PITCH = 18;
 const TALLEST = 720; // px of a column
-const WIDEST = 280; // px between the columns
+const WIDEST = 300; // px between the columns
 const HEADING = 20;
 
 /** `margin`: room for the labels of a column. */

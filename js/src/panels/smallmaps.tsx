@@ -125,7 +125,7 @@ function SmallMap(props: SmallProps) {
     <div class="aw-small" data-shown={shown}>
       <div class="aw-small-cap">
         <b>{name}</b>
-        {sum !== null && (
+        {sum !== null && size >= ROOM_FOR_SUM && (
           <span class="aw-t2" title="sum over all keys: the head's direct contribution">
             {sumText(sum)}
           </span>
@@ -180,6 +180,7 @@ function SmallPlot({ store, view, ink, dpr, head, frame }: SmallProps & { frame:
 }
 
 const THIN = 2;
+const ROOM_FOR_SUM = 90; // px; narrower, it stands with the rows of the query alone
 
 /** Two canvases: all lines, drawn once, and those of the token that is pointed at. */
 function SmallLines({ store, view, dpr, head }: SmallProps) {
