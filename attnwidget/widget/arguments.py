@@ -85,6 +85,13 @@ def heads(args: dict, model: Model) -> list[Head]:
     return found
 
 
+def positions(args: dict, most: int) -> list[int]:
+    given = args.get("positions")
+    if not isinstance(given, list) or not 1 <= len(given) <= most:
+        raise AttnWidgetError(f"positions must be a list of 1 to {most} positions.")
+    return [integer(position) for position in given]
+
+
 def switch(args: dict, name: str) -> bool:
     value = args.get(name, False)
     if not isinstance(value, bool):
