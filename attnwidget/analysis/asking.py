@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import metrics
@@ -19,6 +20,8 @@ class AskedOfBoth:
     answers: Answers
     measures: tuple[Measure, Measure] | None
     reason: str | None
+    tokens: Mapping[str, int | None]
+    """The ids of `target` and `against`; None where there is none."""
 
 
 def ask_both(
@@ -50,7 +53,7 @@ def ask_both(
     if not effects:
         if metric is not None:
             raise AttnWidgetError("metric= is what noising and denoising are effects on, and effects=False asks for none: leave it out.")
-        return AskedOfBoth(found, None, "not asked for")
+        return AskedOfBoth(found, None, "not asked for", tokens)
     known = {**METRICS, **EMBEDDING_METRICS}.get(name)
     about = {key: value for key, value in tokens.items() if known is not None and key in known.needs}
     where = {} if known is not None and known.whole else {"position": at}
@@ -61,7 +64,7 @@ def ask_both(
         reason = "a head's output is exchanged position by position, which needs prompts that are aligned so"
     elif not model.selftest.passed:
         reason = f"nothing can be exchanged in {model.name}: its self-test failed"
-    return AskedOfBoth(found, measures, reason)
+    return AskedOfBoth(found, measures, reason, tokens)
 
 
 def _places(run: Run, other: Run, alignment: Alignment, position: int | None) -> tuple[int, int]:

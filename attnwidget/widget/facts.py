@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ablation import MODES
+from ..analysis.compared import COMPARED
 from ..analysis.kinds import KINDS
 from ..analysis.measure import EMBEDDING_METRICS, METRICS
 from ..analysis.score import METHODS
@@ -43,7 +44,7 @@ def facts(model: Model) -> dict:
             }
             for mode in MODES.values()
         ],
-        "scores": [_score(model, name) for name in (*METHODS, *STATISTICS, *KINDS)],
+        "scores": [_score(model, name) for name in (*METHODS, *STATISTICS, *KINDS, *COMPARED)],
         "metrics": [
             {"name": name, "label": _METRIC_LABELS.get(name, name.replace("_", " ")), "refused": refused_metric(model, name)}
             for name in _metrics(model)
@@ -64,6 +65,10 @@ def _score(model: Model, name: str) -> dict:
             "metrics": list(metrics_of(model, name)),
             "modes": method.modes != (),
         }
+    if name in COMPARED:
+        number = COMPARED[name]
+        look = {"label": number.label, "unit": number.unit, "kind": "effect" if number.causal else "statistic"}
+        return fact | look | {"signed": number.signed, "exact": True, "metrics": list(metrics_of(model, name)), "modes": False, "compared": True}
     if name in STATISTICS:
         look = {"label": STATISTICS[name].label, "unit": STATISTICS[name].unit, "kind": "statistic"}
     else:
@@ -83,6 +88,8 @@ def default_metric(model: Model) -> str:
 
 def metrics_of(model: Model, name: str) -> tuple[str, ...]:
     """The metrics that a score can be of in this model, the default first; none where it asks nothing of the answer."""
+    if name in COMPARED:
+        return _metrics(model) if COMPARED[name].causal else ()
     if name not in METHODS:
         return ()
     return tuple(EMBEDDING_METRICS) if name == "ablation" and model.answer == "none" else METHODS[name].metrics
@@ -97,13 +104,19 @@ def refused_score(model: Model, name: str) -> str | None:
     if name not in METHODS:
         if not model.selftest.reads_patterns:
             return "Attention patterns cannot be read from this model: hand it in as a TransformerBridge to see them."
+        if name in COMPARED and COMPARED[name].causal and not model.selftest.passed:
+            return _failed(model)
         return None
     if METHODS[name].metrics and model.answer == "none" and name != "ablation":
         return _without_answer(model)
     if METHODS[name].modes != () and not model.selftest.passed:
-        failed = "; ".join(check.name for check in model.selftest.checks if not check.passed)
-        return f"Nothing can be ablated in {model.name}: its self-test failed ({failed}); see model.selftest."
+        return _failed(model)
     return None
+
+
+def _failed(model: Model) -> str:
+    failed = "; ".join(check.name for check in model.selftest.checks if not check.passed)
+    return f"Nothing can be ablated in {model.name}: its self-test failed ({failed}); see model.selftest."
 
 
 def refused_metric(model: Model, name: str) -> str | None:

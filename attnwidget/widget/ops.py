@@ -16,7 +16,7 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, embedding, generation, lens, scores, weighted
+from . import arguments, compared, embedding, generation, inside, lens, pairs, scores, weighted
 from .jobs import BACKGROUND, SOON, URGENT, Job
 from .kinds import kinds
 from .pacing import PATIENCE
@@ -135,6 +135,47 @@ def _aggregate(session: Session, args: dict, job: Job) -> object:
     return weighted.aggregate(ablated_run(session, args.get("ablation")), args, job)
 
 
+def _qk(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.scores(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _ov(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.circuit_ov(session.clean, args, job)
+
+
+def _qk_circuit(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.circuit_qk(session.model, args, job)
+
+
+def _composition(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.composed(session.model, args, job)
+
+
+def _other(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    begins = session.clean.prepend_bos
+    return {"tokens": [session.model.vocabulary.text(i) for i in session.model.encode(arguments.text(args, "text"), begins)]}
+
+
+def _compare(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return compared.answer(session, args, job)
+
+
+def _compared_patterns(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return compared.patterns(session, args, job)
+
+
+def _compare_many(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return pairs.answer(session, args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -160,6 +201,15 @@ OPS: dict[str, Op] = {
     "lens": Op(_lens, SOON),
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
+    "qk": Op(_qk, SOON),
+    "ov": Op(_ov, SOON),
+    "qk_circuit": Op(_qk_circuit, SOON),
+    "composition": Op(_composition, SOON),
+    # "compare" is SOON until what differs is said; its effects are BACKGROUND.
+    "other": Op(_other),
+    "compare": Op(_compare, SOON),
+    "compared_patterns": Op(_compared_patterns, SOON),
+    "compare_many": Op(_compare_many, BACKGROUND),
     "scores": Op(_scores, BACKGROUND),
     "generate": Op(_generate, BACKGROUND),
     # After the scores, whose sweep it goes on with.

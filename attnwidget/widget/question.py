@@ -6,6 +6,7 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
+from ..analysis.compared import COMPARED
 from ..analysis.headscores import HeadScores
 from ..analysis.kinds import KINDS
 from ..analysis.measure import make_measure
@@ -15,6 +16,7 @@ from ..analysis.statistics import STATISTICS, head_statistics
 from ..errors import AttnWidgetError
 from ..run import Run
 from . import arguments
+from .comparing import WAYS, Compared, Pair, pair, pictures, refuse_undefined
 from .facts import EVERY_METRIC, metrics_of
 from .kinds import detected
 from .session import Finished, Session
@@ -35,14 +37,20 @@ class Question:
     how: arguments.Ablating
     """What is done to a head."""
     condition: Hashable
+    pair: Pair | None = None
+    """Which prompt is compared with, for numbers of two prompts."""
 
     @property
     def kind(self) -> str:
+        if self.name in COMPARED:
+            return "effect" if COMPARED[self.name].causal else "statistic"
         return METHODS[self.name].kind if self.name in METHODS else "statistic" if self.name in STATISTICS else "kind"
 
     @property
     def key(self) -> Hashable:
         """The same for questions that have the same answer: tokens and positions are resolved, and what plays no part is left out."""
+        if self.name in COMPARED:
+            return self.name, self.pair, self.metric, tuple(self.about.values()) if self.name in WAYS else ()
         if self.metric is None:
             about = self.run.position(self.about["position"]) if self.name in METHODS else None
         else:
@@ -83,9 +91,10 @@ class Question:
 
 
 def check_name(name: str) -> None:
-    """Refuses what is neither a method of `score` nor a statistic nor a kind of head."""
-    if name not in METHODS and name not in STATISTICS and name not in KINDS:
-        raise AttnWidgetError(f"No score {name!r}: there are {', '.join([*METHODS, *STATISTICS, *KINDS])}.")
+    """Refuses what is neither a method of `score`, a statistic, a kind of head nor a number of two prompts."""
+    known = [*METHODS, *STATISTICS, *KINDS, *COMPARED]
+    if name not in known:
+        raise AttnWidgetError(f"No score {name!r}: there are {', '.join(known)}.")
 
 
 def question(session: Session, args: dict) -> Question:
@@ -108,6 +117,7 @@ def question(session: Session, args: dict) -> Question:
         about=about,
         how=how,
         condition=(heads, how.key) if heads else None,
+        pair=pair(args.get("compared")) if name in COMPARED else None,
     )
 
 
@@ -116,6 +126,11 @@ def question(session: Session, args: dict) -> Question:
 
 def exactly(asked: Question) -> HeadScores:
     """The scores that are asked for, measured to the end: here and now, in the thread that asks."""
+    if asked.name in WAYS:
+        found_of = compared(asked)
+        while not found_of.sweeps[asked.name].finished:
+            found_of.sweeps[asked.name].step()
+        return found_of.now.scores(asked.name)
     if asked.name != "ablation":
         return found(asked).scores
     if (kept := asked.session.recall(asked.run, asked.key)) is not None:
@@ -131,6 +146,10 @@ def found(asked: Question, progress: Progress | None = None) -> Finished:
     session, run, name = asked.session, asked.run, asked.name
     if name in KINDS:
         return Finished(detected(session.model, progress).scores(name), 0.0)
+    if name in COMPARED:
+        comparison = pictures(session, asked.pair, progress)
+        refuse_undefined(comparison, name)
+        return Finished(comparison.scores(name), 0.0)
     if (kept := session.recall(run, asked.key)) is not None:
         return kept
     start = time.monotonic()
@@ -146,6 +165,14 @@ def found(asked: Question, progress: Progress | None = None) -> Finished:
     for other, scores in answers.items():
         session.keep(run, replace(asked, name=other).key, Finished(scores, seconds))
     return Finished(answers[name], seconds)
+
+
+def compared(asked: Question, progress: Progress | None = None) -> Compared:
+    """The two prompts of a question about what exchanging their heads does, with its sweeps."""
+    found_of = Compared(asked.session, asked.pair, asked.metric, asked.about, progress)
+    if found_of.refused is not None:
+        raise AttnWidgetError(f"'{asked.name}' is undefined for these two prompts: {found_of.refused}.")
+    return found_of
 
 
 def sweep_of(asked: Question) -> Sweep:

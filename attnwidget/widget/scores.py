@@ -10,10 +10,11 @@ import numpy as np
 from ..analysis.headscores import HeadScores
 from ..errors import AttnWidgetError
 from . import arguments
+from .comparing import WAYS
 from .jobs import Job
 from .pacing import steps
 from .painted import painted, together
-from .question import Question, exactly, found, keep, question, sweep_of
+from .question import Question, compared, exactly, found, keep, question, sweep_of
 from .session import Session
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ def answer(asked: Question, job: Job, patience: float | None) -> dict:
     """The reply to the request. What is ablation is estimated first, then measured for as long as `patience` allows."""
     if asked.name == "ablation":
         return _ablation(asked, job, patience)
+    if asked.name in WAYS:
+        return _exchange(asked, job, patience)
     scores, seconds = found(asked, job.chunk)
     return painted(scores, asked.kind, np.where(np.isnan(scores.values), 0, 2), scores.exact, seconds)
 
@@ -50,6 +53,22 @@ def _ablation(asked: Question, job: Job, patience: float | None) -> dict:
         if sweep.finished:
             keep(asked, sweep)
     return now(estimate)
+
+
+def _exchange(asked: Question, job: Job, patience: float | None) -> dict:
+    """What each head carries of the difference between two prompts, one way, as far as it is measured."""
+    two, way = compared(asked, job.chunk), asked.name
+    sweep = two.sweeps[way]
+
+    def now() -> dict:
+        scores = two.now.scores(way)
+        _, measured, finished = two.effects(way)
+        answer = painted(scores, asked.kind, np.where(measured, 2, 0), finished, sweep.seconds, None if finished else sweep.remaining)
+        return answer if finished else answer | {"describe": f"unfinished, {scores.describe().removesuffix('; exact')}"}
+
+    for _ in steps(sweep, job, patience):
+        job.chunk(*sweep.progress, now())
+    return now()
 
 
 def zeroing(session: Session, args: dict, job: Job) -> dict[str, HeadScores]:

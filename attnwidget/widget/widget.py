@@ -14,6 +14,7 @@ import anywidget
 import traitlets as t
 
 from ..analysis import Outcome, outcome
+from ..analysis.comparison import Comparison
 from ..analysis.headscores import HeadScores
 from ..chat import is_chat
 from ..engine.interrupt import Cancelled
@@ -106,7 +107,15 @@ class AttentionWidget(State, anywidget.AnyWidget):
         """What the grid is coloured by: `w.score` of every head, under `w.metric`, `w.mode` and so on. What is ablation is measured to
         the end, from where the picture has come; what is there already costs nothing."""
         asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
-        return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, **asked}))
+        two = {name: getattr(self, name) for name in ("other", "discount_special", "renormalise")}
+        return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, "compared": two, **asked}))
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The prompt beside `w.other`, as it was shown last: `.answers`, `.scores("js")`, `.to_frame()`. None until there is one.
+        `compare(w.run.clean, model.run(w.other))` makes one here and now."""
+        two = self._session.compared
+        return two.now if two is not None and two.asked.other == self.other else None
 
     @property
     def _intervention(self) -> dict:
@@ -147,6 +156,13 @@ class AttentionWidget(State, anywidget.AnyWidget):
     def _check_prompt(self, proposal: dict) -> str:
         # What is studied as ids fits as such, though its text might be cut into more.
         if self._studied is None or proposal["value"] != self._studied[0]:
+            self._ids(proposal["value"], self.prepend_bos)
+        return proposal["value"]
+
+    @t.validate("other")
+    @refusing
+    def _check_other(self, proposal: dict) -> str:
+        if proposal["value"]:
             self._ids(proposal["value"], self.prepend_bos)
         return proposal["value"]
 
@@ -267,7 +283,9 @@ class AttentionWidget(State, anywidget.AnyWidget):
         if name == "prompt" and is_chat(value):
             self._set_chat(value)
             return
-        if name == "prompt" and not isinstance(value, str):
+        if name == "other" and is_chat(value):
+            value = self.model.chat(value)
+        if name in ("prompt", "other") and not isinstance(value, str):
             value = self.model.vocabulary.written(value)
         try:
             super().__setattr__(name, value)
