@@ -29,6 +29,7 @@ from .qkresult import QKCircuit
 from .qkscores import QKScores, qk
 from .score import METHODS, score, score_each
 from .sinks import without_first
+from .sources import AttentionSources, attention_sources
 from .statistics import STATISTICS, HeadStatistics, head_statistic, head_statistics
 from .valueweights import value_weighted
 from .weighted import ValueWeighted
@@ -44,6 +45,7 @@ __all__ = [
     "Agreement",
     "Alignment",
     "AttentionAggregate",
+    "AttentionSources",
     "CausalGain",
     "Comparison",
     "ComparisonSet",
@@ -66,6 +68,7 @@ __all__ = [
     "ValueWeighted",
     "WholePrompt",
     "attention_rollout",
+    "attention_sources",
     "causal_gain",
     "compare",
     "compare_many",

@@ -45,10 +45,11 @@ def qk_circuit(
     for one query it is the same for every key at that distance, and no softmax sees it. `R_Δ` is measured on the model, rotary or none, and
     the scores of a run were seen to give the model's pattern by the same law.
 
-    Found: the `k` pairs of tokens with the largest scores, the table among `tokens`, `directions` largest singular directions with the
-    tokens at their ends, and for rotary models the mean score of all pairs of tokens at each distance up to `max_offset`, what keys have
-    in common included. Grouped heads share keys. `ModelError` for post-norm models, where queries or keys are normed (Qwen 3, Gemma 3), and
-    where queries and keys cannot be reached; `AttnWidgetError` for an offset in a model whose positions do not turn them.
+    Found: the `k` pairs of tokens with the largest scores (looking for them takes longest; `k=0` does not look), the table among `tokens`,
+    `directions` largest singular directions with the tokens at their ends, and for rotary models the mean score of all pairs of tokens at
+    each distance up to `max_offset`, what keys have in common included. Grouped heads share keys. `ModelError` for post-norm models, where
+    queries or keys are normed (Qwen 3, Gemma 3), and where queries and keys cannot be reached; `AttnWidgetError` for an offset in a model
+    whose positions do not turn them.
     """
     asked = parse_head(head, model.n_layers, model.n_heads)
     one_of("embedding", embedding, EMBEDDINGS)
@@ -61,7 +62,7 @@ def qk_circuit(
     ids = [] if tokens is None else asked_tokens(model, tokens)
     most = max(abs(offset), min(max_offset, furthest))
     weights = ModelWeights(model, max(8, most + 2))
-    k, directions = count("k", k, 1, weights.size), count("directions", directions, 0, model.d_head)
+    k, directions = count("k", k, 0, weights.size), count("directions", directions, 0, model.d_head)
     layer = weights.layer(asked.layer)
     law = _law(weights, asked)
     turned = rotations(attention_input(weights.stream, asked.layer), law.turn, most)
@@ -84,7 +85,7 @@ def qk_circuit(
     queries, keys = (torch.cat(parts) for parts in zip(*map(_single, _each(weights, factors, progress)), strict=True))
     turn = None if turned is None else turned[abs(offset)] if offset >= 0 else turned[-offset].T
     at_offset = queries if turn is None else (queries.double() @ turn.to(w_q)).float()
-    pairs = top_pairs(at_offset, keys, k, progress)
+    pairs = top_pairs(at_offset, keys, k, progress) if k else []
     block = None
     if ids:
         q, key = factors(ids)

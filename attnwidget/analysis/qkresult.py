@@ -61,9 +61,9 @@ class QKCircuit:
         return frame
 
     def __repr__(self) -> str:
-        query, _, key, _, score = self.pairs[0]
+        largest = "no pairs asked" if not self.pairs else "largest score {0!r} → {2!r} {4:.4g}".format(*self.pairs[0])
         at = f", offset {self.offset}" if self.rotary else ""
         return (
-            f"QKCircuit({self.head}{at}: largest score {query!r} → {key!r} {score:.4g}; embedding {self.embedding!r}, norm's scale "
+            f"QKCircuit({self.head}{at}: {largest}; embedding {self.embedding!r}, norm's scale "
             f"{self.norm_scale!r}; {len(self.tokens)} tokens in the table; {self.processing}, {self.dtype})"
         )

@@ -16,10 +16,10 @@ def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | N
     as they are at position 0, is `scale · (q R_Δ) · k`. None where positions do not turn queries and keys.
 
     Random inputs, the same at every position, are put through the layer: `R` is what turns the queries and keys of position 0 into those of
-    others, the rotation nearest to the least-squares one. `given` has at least `most + 2` positions. `ModelError` where it is no rotation,
+    others, the rotation nearest to the least-squares one. `given` has more than `most` positions. `ModelError` where it is no rotation,
     not the same for queries and keys or for all heads, or does not depend on the distance alone.
     """
-    width, length = given.given.shape[-1], most + 2
+    width, length = given.given.shape[-1], min(most + 2, len(given.given))
     generator = torch.Generator().manual_seed(0)
     d_head = given.stream.engine.anatomy.d_head
     inputs = torch.randn(8 + 2 * d_head // 2, width, generator=generator).to(given.given) * given.given.std()

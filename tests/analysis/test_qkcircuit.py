@@ -211,7 +211,7 @@ def test_what_is_asked_wrongly():
         (rotary, {"offset": -1}, "offset must be a whole number from 0 to 62"),
         (rotary, {"offset": 63}, "offset must be a whole number from 0 to 62"),
         (rotary, {"scale": "frozen"}, "'own' or 'none', not 'frozen'"),
-        (rotary, {"k": 331}, "k must be a whole number from 1 to 330"),
+        (rotary, {"k": 331}, "k must be a whole number from 0 to 330"),
         (rotary, {"embedding": "mlp"}, "'tokens' or 'first MLP'"),
         (rotary, {"directions": 9}, "directions must be a whole number from 0 to 8"),
     ):
@@ -245,3 +245,5 @@ def test_tables():
     assert len(frame) == 4 and frame["score"].is_monotonic_decreasing and frame.attrs["offset"] == 1
     assert "offset 1" in repr(found) and len(repr(found)) < 300 and len(found.directions) == 3
     assert [str(h) for h in found.shares_keys_with] == ["L1H0"] and LAYERS == 3
+    none = qk_circuit(subject("llama").model, "L1H1", offset=1, tokens=SOME, k=0)
+    assert none.pairs == () and len(none.to_frame()) == 0 and far(none.block, found.block) == 0 and "no pairs asked" in repr(none)
