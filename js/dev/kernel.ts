@@ -3,6 +3,7 @@
 import type { State } from "../src/state.gen";
 import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
+import { composition, ov, qk, qkCircuit, why } from "./inside";
 import { lens, lensColumn } from "./lens";
 import { aggregate, weighted } from "./weighted";
 
@@ -128,6 +129,16 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       return lens(layers, args as never);
     case "lens_column":
       return lensColumn(layers, args as never);
+    case "qk":
+      return qk(args as never, tokens.length, causal);
+    case "why":
+      return why(args as never, tokens.length, heads);
+    case "ov":
+      return ov(args as never, tokens);
+    case "qk_circuit":
+      return qkCircuit(args as never);
+    case "composition":
+      return composition(args as never, layers, heads);
     case "token": {
       const text = String(args.text);
       if (text.length > 12) throw new Error(`“${text}” is 3 tokens. Type one of them.`);

@@ -50,7 +50,7 @@ export function plotSide(room: number, n: number, dpr: number): number {
 }
 
 /** Room that labels need beside the plot. */
-function margins(labels: readonly string[], n: number, causal: boolean) {
+export function margins(labels: readonly string[], n: number, causal: boolean) {
   const drawn = n > SOME ? labels.map(tagText) : labels.map(clip);
   const longest = Math.max(3, ...drawn.map((text) => text.length)) * CHARACTER;
   const tilted = Math.ceil(longest * 0.72);

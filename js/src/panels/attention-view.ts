@@ -6,7 +6,7 @@ import { FEW, type Layout, layout, zoomed } from "../draw/layout";
 import { LINES_UP_TO, type Pointed, type Side } from "../draw/lineframe";
 import { strongestQuery } from "../draw/lines";
 import { type Cell, exists, type Matrix, type Scale, strongestKey } from "../draw/matrix";
-import { bare, hasHead, headName, subscripts } from "../labels";
+import { hasHead, headName, tokenLabels } from "../labels";
 import type { Head } from "../source/ops";
 import { resolve, type Store } from "../store";
 import { createShown, type Shown } from "./attention-shown";
@@ -54,8 +54,6 @@ export interface AttentionView extends Shown {
   inside: ReadonlySignal<boolean>;
 }
 
-const DIGITS = "₀₁₂₃₄₅₆₇₈₉";
-const subscript = (n: number | null) => (n === null ? "" : String(n).replace(/\d/g, (d) => DIGITS[Number(d)]!));
 /** The empty triangle holds the magnifier from this side on. */
 const MAGNIFIER_FROM = 470;
 
@@ -63,10 +61,7 @@ export function createView(store: Store, dpr: ReadonlySignal<number>): Attention
   const { state, ui } = store;
   const of = createShown(store);
   const { n, tokens, causal, matrix } = of;
-  const labels = computed(() => {
-    const repeats = subscripts(tokens.value);
-    return tokens.value.map((token, i) => bare(token) + subscript(repeats[i] ?? null));
-  });
+  const labels = computed(() => tokenLabels(tokens.value));
 
   const heads = state.selected;
   const shown = computed<Head | null>(() => state.shown.value[0] ?? heads.value.at(-1) ?? null);

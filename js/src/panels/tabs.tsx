@@ -6,6 +6,7 @@ import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { GenerationPanel } from "./generation";
+import { InsidePanel } from "./inside";
 import { KindsPanel } from "./kinds";
 import { LensPanel } from "./lens";
 import { OverviewPanel } from "./overview";
@@ -24,6 +25,7 @@ export const TABS: Tab[] = [
   { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
   { name: "lens", label: "Layer by layer", Panel: LensPanel },
   { name: "generation", label: "What it says", Panel: GenerationPanel },
+  { name: "inside", label: "Inside a head", Panel: InsidePanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {
