@@ -168,7 +168,9 @@ def _rotates(given: AttentionInput, turn: Turn | None) -> bool:
 def _note(run: Run, given: AttentionInput, found: Scores, split: bool, rotary: bool) -> str:
     said: list[str] = []
     if not split:
-        said.append("Queries and keys of this layer are not linear in its input (they are normed), so scores are not split.")
+        said.append(
+            "Queries and keys of this layer are not linear in its input (they are normed, or heads have inputs of their own), so scores are not split."
+        )
     if rotary:
         said.append("Positions are rotary: each term is the product after the rotation.")
     elif _in_the_stream(run):
