@@ -12,6 +12,7 @@ from ..analysis.ovcircuit import ov
 from ..analysis.ovresult import OVCircuit
 from ..analysis.qkcircuit import qk_circuit
 from ..analysis.qkscores import QKScores, qk
+from ..analysis.sources import AttentionSources, attention_sources
 from ..engine import Engine
 from ..errors import AttnWidgetError
 from ..heads import Head, parse_head
@@ -26,6 +27,8 @@ MOST_SPLIT = 400
 MOST_TOKENS = 64
 """Whose OV circuit is told in one answer."""
 DIRECTIONS = 3
+SOURCES = 3
+"""Tokens from which a head brought its term."""
 _composed: WeakKeyDictionary[Engine, tuple[int, Composition]] = WeakKeyDictionary()
 
 _LABELS = {
@@ -57,6 +60,24 @@ def scores(run: AblatedRun, args: dict, job: Job) -> dict:
         "scale": found.scale,
         "cap": found.cap,
         "note": " ".join(filter(None, note)),
+    }
+
+
+def sources(run: AblatedRun, args: dict, job: Job) -> dict:
+    """`Why` in js/src/source/ops.ts."""
+    query, key = (arguments.integer(args.get(name)) for name in ("query", "key"))
+    found = attention_sources(run, _head(run.model, args), query, key, job.chunk)
+    off = f"With {', '.join(map(str, found.conditional))} ablated." if found.conditional else ""
+    return {
+        "head": found.head,
+        "query": found.query,
+        "key": found.key,
+        "score": found.score,
+        "attention": found.attention,
+        "cap": found.cap,
+        "query_side": _side(found, found.query_side, found.query_tokens),
+        "key_side": _side(found, found.key_side, found.key_tokens),
+        "note": " ".join(filter(None, [off, f"Exact, the norm's scale held at that of this run; {found.processing}, {found.dtype}."])),
     }
 
 
@@ -156,6 +177,23 @@ def _all_pairs(model: Model, job: Job) -> Composition:
 
 def _head(model: Model, args: dict) -> Head:
     return parse_head(args.get("head"), model.n_layers, model.n_heads)
+
+
+def _side(found: AttentionSources, values: np.ndarray, tokens: np.ndarray) -> list[dict]:
+    """The largest first."""
+    terms = []
+    for i in np.argsort(-np.abs(values), kind="stable"):
+        name, read = found.components[i], tokens[i]
+        shares = [] if np.isnan(read).any() else np.argsort(-np.abs(read), kind="stable")[:SOURCES]
+        terms.append(
+            {
+                "name": name,
+                "head": parse_head(name, 10**6, 10**6) if name.startswith("L") else None,
+                "value": float(values[i]),
+                "from": [{"position": int(at), "value": float(read[at])} for at in shares if read[at] != 0],
+            }
+        )
+    return terms
 
 
 def _k(args: dict, model: Model) -> int:

@@ -140,6 +140,11 @@ def _qk(session: Session, args: dict, job: Job) -> object:
     return inside.scores(ablated_run(session, args.get("ablation")), args, job)
 
 
+def _why(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.sources(ablated_run(session, args.get("ablation")), args, job)
+
+
 def _ov(session: Session, args: dict, job: Job) -> object:
     _current(session, args)
     return inside.circuit_ov(session.clean, args, job)
@@ -192,6 +197,7 @@ OPS: dict[str, Op] = {
     "outcome": Op(_outcome),
     "embedding": Op(_embedding),
     "token": Op(_token),
+    "why": Op(_why),
     "patterns": Op(_patterns),
     "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.

@@ -8,7 +8,7 @@ const buffers = (...data: Float32Array[]) => data.map((one) => new DataView(one.
 const SEEN = " Mary| John| the| store| gave|.| her| every| Elizabeth|\n| and| him".split("|");
 const lifts = (seed: number, k: number, sign: number): Lift[] =>
   Array.from({ length: k }, (_, i) => {
-    const id = (seed * 5 + i * 3) % SEEN.length;
+    const id = (seed * 5 + i * 7) % SEEN.length;
     return { id, token: SEEN[id]!, value: (sign * (3.1 + Math.abs(wave(seed)))) / (1 + 0.4 * i) };
   });
 
@@ -48,7 +48,7 @@ export function why(args: Ops["why"]["args"], n: number, heads: number) {
   const side = (seed: number) => {
     const terms = [
       {
-        name: "embed",
+        name: "embedding",
         head: null as Head | null,
         value: 0.8 * wave(seed),
         from: [] as { position: number; value: number }[],
@@ -63,8 +63,8 @@ export function why(args: Ops["why"]["args"], n: number, heads: number) {
       }
     }
     terms.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-    const rest = score - terms.reduce((sum, { value }) => sum + value, 0);
-    return [...terms, { name: "rest", head: null, value: rest, from: [] }];
+    const biases = score - terms.reduce((sum, { value }) => sum + value, 0);
+    return [...terms, { name: "biases", head: null, value: biases, from: [] }];
   };
   return {
     result: {
@@ -72,6 +72,8 @@ export function why(args: Ops["why"]["args"], n: number, heads: number) {
       query: args.query,
       key: args.key,
       score,
+      attention: 0.31,
+      cap: null,
       query_side: side(args.query + 1),
       key_side: side(args.key + 31),
       note: "Exact: the norm's scale is that of this run, and the other side is held as it is. Weights as shipped, float32.",
@@ -95,7 +97,7 @@ export function ov(args: Ops["ov"]["args"], tokens: string[]) {
       drawn: 512,
       vocabulary: 49152,
       rows: seen.map((token, i) => ({
-        id: i,
+        id: SEEN.includes(token) ? SEEN.indexOf(token) : 100 + i,
         token,
         promoted: lifts(i + l, args.k, 1),
         suppressed: lifts(i + h + 4, args.k, -1),
@@ -140,7 +142,7 @@ export function composition(args: Ops["composition"]["args"], layers: number, he
   const table = (seed: number) =>
     Float32Array.from({ length: layers * heads }, (_, i) => {
       const l = Math.floor(i / heads);
-      return l === layer ? Number.NaN : 0.11 + 0.22 * Math.abs(wave(l + seed, i % heads)) ** 9;
+      return l === layer ? Number.NaN : 0.1 + 0.2 * Math.abs(wave(l + seed, i % heads)) ** 40;
     });
   return {
     result: {

@@ -13,7 +13,7 @@ export const lifted = (lifts: readonly Lift[]): string =>
   lifts.map(({ token, value }) => `${visible(token)} ${plus(value)}`).join(", ");
 
 /** "L3H2 +1.20, from ·Mary +0.90, ·John +0.21" */
-export function termWords(term: WhyTerm, name: string, labels: readonly string[]): string {
+export function termWords(term: WhyTerm, labels: readonly string[]): string {
   const from = term.from.map(({ position, value }) => `${labels[position] ?? position} ${plus(value)}`).join(", ");
-  return `${name} ${plus(term.value)}${from && `, from ${from}`}`;
+  return `${term.name} ${plus(term.value)}${from && `, from ${from}`}`;
 }

@@ -11,6 +11,7 @@ from attnwidget.analysis.composing import composition
 from attnwidget.analysis.ovcircuit import ov
 from attnwidget.analysis.qkcircuit import qk_circuit
 from attnwidget.analysis.qkscores import qk
+from attnwidget.analysis.sources import attention_sources
 from attnwidget.widget import inside
 from tests.models import subject
 from tests.small import small_model
@@ -24,6 +25,7 @@ class Inside(Front):
     def asked(self, op, **args):
         defaults = {
             "qk": {"ablation": CLEAN},
+            "why": {"ablation": CLEAN, "query": 4, "key": 2},
             "ov": {"positions": list(range(len(self.widget.tokens))), "embedding": "tokens", "k": 3},
             "qk_circuit": {"offset": 0, "embedding": "tokens", "k": 3},
             "composition": {},
@@ -106,6 +108,51 @@ def test_a_long_prompt_comes_without_its_parts_and_says_so(front, monkeypatch):
 def test_where_queries_and_keys_cannot_be_reached_scores_are_refused():
     front = Inside(AttentionWidget(subject("bloom").model, "Alice and Bob"))
     assert "cannot be reached" in front.refused("qk", head=[0, 0])
+
+
+# -- why --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("off", [[], [[1, 1]]])
+def test_both_sides_sum_to_the_score_of_the_map_and_heads_to_their_tokens(front, run, off):
+    ablation = {**CLEAN, "heads": off}
+    found, _ = front.of("why", ablation=ablation)
+    scored, buffers = front.of("qk", ablation=ablation)
+    assert found["score"] == pytest.approx(array(scored["scores"], buffers)[4, 2], rel=1e-5)
+    expected = attention_sources(run.ablate([tuple(head) for head in off]), "L2H3", 4, 2)
+    assert found["attention"] == pytest.approx(expected.attention) and (found["query"], found["key"], found["cap"]) == (4, 2, None)
+    for side, values, tokens in (
+        ("query_side", expected.query_side, expected.query_tokens),
+        ("key_side", expected.key_side, expected.key_tokens),
+    ):
+        terms = found[side]
+        assert sum(term["value"] for term in terms) == pytest.approx(found["score"], abs=1e-4)
+        assert {term["name"]: term["value"] for term in terms} == pytest.approx(dict(zip(expected.components, values, strict=True)))
+        sizes = [abs(term["value"]) for term in terms]
+        assert sizes == sorted(sizes, reverse=True)
+        for term in terms:
+            brought = dict(zip(expected.components, tokens, strict=True))[term["name"]]
+            if term["head"] is None or term["head"] in off:
+                assert term["from"] == [] and (term["head"] is not None) == term["name"].startswith("L")
+                continue
+            assert term["name"] == "L{}H{}".format(*term["head"]) and 1 <= len(term["from"]) <= 3
+            largest = np.sort(np.abs(brought))[::-1][: len(term["from"])]
+            assert [abs(one["value"]) for one in term["from"]] == pytest.approx(list(largest), rel=1e-6)
+            assert all(one["value"] == pytest.approx(brought[one["position"]]) for one in term["from"])
+    assert ("With L1H1 ablated." in found["note"]) == bool(off)
+
+
+def test_a_head_of_the_first_layer_reads_the_embedding_alone(front):
+    found, _ = front.of("why", head=[0, 2])
+    for side in ("query_side", "key_side"):
+        values = {term["name"]: term["value"] for term in found[side]}
+        assert values.pop("embedding") == pytest.approx(found["score"], rel=1e-5)
+        assert set(values) == {"attention biases", "biases"} and not any(values.values())
+
+
+def test_where_a_score_is_no_sum_why_is_refused():
+    front = Inside(AttentionWidget(subject("gemma2").model, "Alice and Bob went home"))
+    assert "no sum over components" in front.refused("why", head=[1, 0])
 
 
 # -- what it writes ---------------------------------------------------------------------------------------------------------
@@ -222,7 +269,7 @@ def test_where_a_norm_stands_behind_the_heads_weights_alone_say_nothing_but_scor
     front.of("qk", head=[1, 0])
 
 
-@pytest.mark.parametrize("op", ["qk", "ov", "qk_circuit", "composition"])
+@pytest.mark.parametrize("op", ["qk", "why", "ov", "qk_circuit", "composition"])
 @pytest.mark.parametrize("head", [None, [4, 0], [0], "L9", [0.5, 1], [True, False]])
 def test_heads_that_are_none_are_refused(front, op, head):
     assert re.search("does not name a head|No head", front.refused(op, head=head))
@@ -232,6 +279,11 @@ def test_heads_that_are_none_are_refused(front, op, head):
     ("op", "wrong", "said"),
     [
         ("qk", {"ablation": None}, "ablation must be"),
+        ("why", {"ablation": []}, "ablation must be"),
+        ("why", {"query": 2, "key": 4}, "cannot look from position 2 to position 4"),
+        ("why", {"query": 99}, "99"),
+        ("why", {"key": None}, "None is not a whole number"),
+        ("why", {"key": 1.0}, "not a whole number"),
         ("ov", {"positions": []}, "positions must be a list of 1 to 64"),
         ("ov", {"positions": 3}, "positions must be a list"),
         ("ov", {"positions": [0] * 65}, "positions must be a list of 1 to 64"),
@@ -251,5 +303,5 @@ def test_wrong_questions_are_refused(front, op, wrong, said):
 
 
 def test_a_question_about_a_prompt_that_is_gone_is_not_answered(front):
-    for op in ("qk", "ov", "qk_circuit", "composition"):
+    for op in ("qk", "why", "ov", "qk_circuit", "composition"):
         assert front.error(op, **front.asked(op, run_key="run-0"))["kind"] == "cancelled"

@@ -72,7 +72,7 @@ function Offset({ store }: { store: Store }) {
 function Circuit({ found }: { found: QkCircuit }) {
   return (
     <>
-      <div class="aw-inside-three">
+      <div class="aw-inside-three aw-inside-circuit">
         <div>
           <h5>largest scores of all pairs of tokens</h5>
           <table class="aw-inside-table aw-inside-pairs">
@@ -116,7 +116,7 @@ function Circuit({ found }: { found: QkCircuit }) {
                       <Tokens lifts={query} />
                     </td>
                     <td>
-                      <span class="aw-t3">→</span> <Tokens lifts={key} />
+                      <Tokens lifts={key} />
                     </td>
                   </tr>
                 ))}

@@ -3,15 +3,14 @@
 import { useSignal } from "@preact/signals";
 import { plus } from "../insidemaps";
 import { termWords } from "../insidewords";
-import { sameHead } from "../labels";
+import { percent, sameHead } from "../labels";
 import type { Why, WhyTerm } from "../source/ops";
 import type { Store } from "../store";
 import { HeadChip } from "./headchip";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
 
 const LISTED = 8;
-const NAMES: Record<string, string> = { embed: "embedding", rest: "the rest" };
-const nameOf = (term: WhyTerm) => NAMES[term.name] ?? term.name;
+const REST = "the rest";
 
 export function WhyPanel({ store, labels }: { store: Store; labels: string[] }) {
   const { why, inside } = store;
@@ -38,7 +37,9 @@ export function WhyPanel({ store, labels }: { store: Store; labels: string[] }) 
       {shown && (!error || error.kind === "cancelled") && (
         <div class={old ? "aw-stale" : ""} aria-busy={why.pending.value}>
           <p class="aw-inside-sum">
-            The score is <b>{plus(shown.score)}</b>. It is taken apart twice; each list sums to it.
+            The score is <b>{plus(shown.score)}</b>
+            {shown.cap !== null && ` before the soft-cap`}, the attention <b>{percent(shown.attention)}</b>. The score
+            is taken apart twice; each list sums to it. What counts is how it differs from the scores of other keys.
           </p>
           <div class="aw-inside-sides">
             <Side
@@ -77,10 +78,9 @@ interface SideProps {
 function Side({ store, labels, terms, title, held }: SideProps) {
   const all = useSignal(false);
   const pointed = useSignal<string | null>(null);
-  const named = terms.filter(({ name }) => name !== "rest");
-  const listed = all.value ? named : named.slice(0, LISTED);
-  const left = terms.filter((term) => !listed.includes(term));
-  const rest: WhyTerm = { name: "rest", head: null, value: sumOf(left), from: [] };
+  const listed = all.value ? terms : terms.slice(0, LISTED);
+  const left = terms.slice(listed.length);
+  const rest: WhyTerm = { name: REST, head: null, value: sumOf(left), from: [] };
   const rows = left.length > 0 ? [...listed, rest] : listed;
   const max = Math.max(...rows.map(({ value }) => Math.abs(value))) || 1;
   const about = rows.find(({ name }) => name === pointed.value) ?? rows.find(({ from }) => from.length > 0);
@@ -93,7 +93,7 @@ function Side({ store, labels, terms, title, held }: SideProps) {
         {rows.map((term) => (
           <li
             key={term.name}
-            title={termWords(term, nameOf(term), labels)}
+            title={termWords(term, labels)}
             data-at={term === about}
             onPointerEnter={() => {
               pointed.value = term.name;
@@ -103,24 +103,24 @@ function Side({ store, labels, terms, title, held }: SideProps) {
             }}
           >
             <span class="aw-inside-name">
-              {term.head ? <HeadChip store={store} head={term.head} /> : nameOf(term)}
-              {term.name === "rest" && left.length > 1 && <span class="aw-t3"> {left.length} terms</span>}
+              {term.head ? <HeadChip store={store} head={term.head} /> : term.name}
+              {term.name === REST && <span class="aw-t3"> {left.length} terms</span>}
             </span>
             <SignedBar value={term.value} max={max} />
             <span class="aw-inside-value">{plus(term.value)}</span>
           </li>
         ))}
       </ul>
-      <p class="aw-inside-from">{about && termWords(about, nameOf(about), labels)}</p>
+      <p class="aw-inside-from">{about && termWords(about, labels)}</p>
       <p class="aw-xs aw-t2">
         sum {plus(sumOf(terms))}{" "}
-        {named.length > LISTED && (
+        {terms.length > LISTED && (
           <Quiet
             onClick={() => {
               all.value = !all.value;
             }}
           >
-            {all.value ? `Show the largest ${LISTED}` : `Show all ${named.length}`}
+            {all.value ? `Show the largest ${LISTED}` : `Show all ${terms.length}`}
           </Quiet>
         )}
       </p>

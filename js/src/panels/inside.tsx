@@ -6,6 +6,7 @@ import type { Store } from "../store";
 import { useDevicePixelRatio, useInk } from "./attention-hooks";
 import { FeedsPanel } from "./inside-feeds";
 import { MatchedPanel } from "./inside-matched";
+import type { PartProps } from "./inside-part";
 import { WeightsPanel } from "./inside-weights";
 import { WrittenPanel } from "./inside-written";
 
@@ -23,25 +24,29 @@ export function InsidePanel({ store }: { store: Store }) {
   const shared = { store, look, room };
   return (
     <div class="aw-inside" ref={root}>
-      <p class="aw-inside-lead">
-        {head ? <b>{headName(head)}</b> : "No head selected. Click one in the grid to look inside it."}
-        {head && (
-          <>
-            {" "}
-            A head does two things. <b>QK</b> decides where it looks: what each token asks for (its query) is compared
-            with what each token offers (its key). <b>OV</b> decides what it moves: what it reads at the token it looks
-            at (a value), written where it looks from.
-          </>
-        )}
-      </p>
-      {head && (
-        <>
-          <MatchedPanel {...shared} />
-          <WrittenPanel {...shared} />
-          <FeedsPanel store={store} />
-          <WeightsPanel store={store} />
-        </>
-      )}
+      {head ? <Parts {...shared} name={headName(head)} /> : <p class="aw-none">{NONE}</p>}
     </div>
+  );
+}
+
+const NONE = "No head selected. Click one in the grid to look inside it.";
+
+function Parts({ name, ...shared }: PartProps & { name: string }) {
+  const { store } = shared;
+  return (
+    <>
+      <div>
+        <h3 class="aw-h">Inside {name}</h3>
+        <p class="aw-inside-lead">
+          A head does two things. <b>QK</b> decides where it looks: what each token asks for (its query) is compared
+          with what each token offers (its key). <b>OV</b> decides what it moves: what it reads at the token it looks at
+          (a value), written where it looks from.
+        </p>
+      </div>
+      <MatchedPanel {...shared} />
+      <WrittenPanel {...shared} />
+      <FeedsPanel store={store} />
+      <WeightsPanel store={store} />
+    </>
   );
 }

@@ -300,19 +300,21 @@ export interface Qk {
   cap: number | null; // of the soft-cap
   note: string;
 }
-/** Why one query looked at one key: what upstream wrote that made the score. Terms sum to `score` with `rest`. */
+/** Why one query looked at one key: the score as a sum over what upstream wrote, exactly, the norm's scale that of this run. */
 export interface Why {
   head: Head;
   query: number;
   key: number;
-  score: number;
-  /** By what the query side, and what the key side, was made of: the other side held as it is. Largest |value| first. */
+  score: number; // before a soft-cap and biases by position
+  attention: number; // what the pattern has there
+  cap: number | null;
+  /** By what the query side, and what the key side, was made of: the other side held as it is. All terms, the largest first; each sums to `score`. */
   query_side: WhyTerm[];
   key_side: WhyTerm[];
   note: string;
 }
 export interface WhyTerm {
-  name: string; // "embed", "L3H2", "MLP 4", "rest"
+  name: string; // "embedding", "L3H2", "MLP 4", "attention biases" (of all below), "biases" (of the norm and of q or k)
   head: Head | null;
   value: number;
   from: { position: number; value: number }[]; // for a head: by the token it took it from, the largest few
