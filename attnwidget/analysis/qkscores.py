@@ -169,7 +169,8 @@ def _note(run: Run, given: AttentionInput, found: Scores, split: bool, rotary: b
     said: list[str] = []
     if not split:
         said.append(
-            "Queries and keys of this layer are not linear in its input (they are normed, or heads have inputs of their own), so scores are not split."
+            "Queries and keys of this layer are not linear in its input (they are normed, or heads have inputs of their own), "
+            "so scores are not split."
         )
     if rotary:
         said.append("Positions are rotary: each term is the product after the rotation.")

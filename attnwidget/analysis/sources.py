@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..engine.attention_input import attention_input
 from ..engine.interrupt import checkpoint
-from ..engine.norms import Norm
+from ..engine.norms import Norm, inner_rounding
 from ..engine.out_matrix import out_matrix
 from ..engine.projections import projections, short_stream
 from ..engine.rotation import rotations
@@ -123,7 +123,7 @@ def attention_sources(run: Run, head: HeadLike, query: int, key: int, progress: 
     table = queries @ parts[1].T
     score = found.law.scale * (found.q[at[0]] @ found.k[at[1]]).item()
     off = abs(table.sum().item() - score)
-    if off > stream.slack * (table.abs().sum().item() + abs(score)):
+    if off > inner_rounding(run.model.dtype) * (table.abs().sum().item() + abs(score)):
         raise ModelError(
             f"What components give adds up to {table.sum().item():.6g} and not to the score {score:.6g} of {asked} in this model, so it is "
             "not shown where it comes from: ask for qk(run, head)."

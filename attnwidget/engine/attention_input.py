@@ -19,7 +19,7 @@ from ..errors import ModelError
 from .anatomy import Site, here
 from .engine import Reached
 from .interrupt import checkpoint
-from .norms import Norm, norm_of
+from .norms import Norm, inner_rounding, norm_of
 from .writes import Stream, hooked, rounding, wide
 
 _TOKENS = 4096  # put through a layer's projections at once
@@ -86,7 +86,7 @@ def attention_input(stream: Stream, layer: int) -> AttentionInput:
         elsewhere = AttentionInput(_moved(stream, layer, other), layer, module, None, returned[0])
         states = elsewhere.states(returned, sites)
         if all(_same(states[site], clean[site]) for site in sites):
-            norm = norm_of(module, wide(entered[0]), wide(returned[0]), rounding(entered.dtype))
+            norm = norm_of(module, wide(entered[0]), wide(returned[0]), inner_rounding(entered.dtype))
             return AttentionInput(stream, layer, module, norm, found.given)
     return itself
 

@@ -8,6 +8,13 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from .writes import rounding
+
+
+def inner_rounding(dtype: torch.dtype) -> float:
+    """Largest relative difference that rounding can make where norms and rotations are computed: in float32, whatever a model is in."""
+    return max(rounding(dtype), rounding(torch.float32))
+
 
 @dataclass(frozen=True)
 class Norm:

@@ -88,7 +88,7 @@ def _check(single: AttentionInput, weights: dict[Site, tuple[Tensor, Tensor]], l
         if not bool(((expected - returned).abs() <= bound).all()):
             raise ModelError(
                 f"{name} of layer {layer} are not linear in what the norm before them returns (they are normed themselves, as in Qwen 3 or "
-                "Gemma 3, or each head has an input of its own), so circuits cannot be read from weights: ask about a run with qk(run, head)."
+                "Gemma 3, or each head has an input of its own), so circuits cannot be read from weights: ask about a run, with qk."
             )
 
 

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .attention_input import AttentionInput
+from .norms import inner_rounding
 from .score_law import Turn
-from .writes import rounding, wide
+from .writes import wide
 
 
 def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | None:
@@ -29,7 +30,7 @@ def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | N
         q, k = turn(q), turn(k)
     q, k = q[:, :, :length], k[:, :, :length]
     rows = torch.cat([q.flatten(0, 1), k.flatten(0, 1)])
-    slack = 20 * rounding(given.given.dtype) * rows.abs().amax()
+    slack = 20 * inner_rounding(given.given.dtype) * rows.abs().amax()
     if bool(((rows - rows[:, :1]).abs() <= slack).all()):
         return None
     left, _, right = torch.linalg.svd(torch.einsum("sd,spe->pde", rows[:, 0], rows))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .norms import Norm, norm_of
+from .norms import Norm, inner_rounding, norm_of
 from .readout import _after, _Call, _rows, _watched, _ways
 from .writes import Stream, wide
 
@@ -42,7 +42,7 @@ def unembedding(stream: Stream) -> Unembedding:
     some = torch.arange(0, len(logits), max(1, len(logits) // 16)).tolist()
     for before, call in _ways(calls, x, len(logits)):
         y = wide(x if before is None else before.returned)
-        norm = Norm.identity(len(y)) if before is None else norm_of(before.module, wide(x)[None], y[None], stream.slack)
+        norm = Norm.identity(len(y)) if before is None else norm_of(before.module, wide(x)[None], y[None], inner_rounding(x.dtype))
         if norm is None or _rows(call, y, some, stream) is None:
             continue
         factor, capped = _after(wide(call.returned), logits, stream.slack)
