@@ -1,5 +1,6 @@
 // The widget without a kernel: dev/index.html#shape=30x9x14&theme=dark&w=640&ablated=3&metric=logit_diff&pace=10. Built by `npm run dev`.
 // Of the attention section: kind=vo_norm&attention=lines&aggregate=rollout&hide&renormalise&rows&special; encoder: a bidirectional model.
+// refuse=ov,qk_circuit: ops that the kernel refuses.
 
 import create from "../src/index";
 import type { State } from "../src/state.gen";
@@ -102,7 +103,7 @@ const state: State = {
   n_heads: heads,
   n_kv_heads: heads % 3 === 0 && !encoder ? heads / 3 : heads,
   n_layers: layers,
-  other: "",
+  other: options.get("other") ?? "",
   panels: (options.get("panels")?.split(",") as State["panels"]) ?? [
     "prompt",
     "tokens",
@@ -138,6 +139,8 @@ if (options.get("w")) cell.style.width = `${options.get("w")}px`;
 const model = new FakeModel(state, { layers, heads, tokens });
 if (options.get("delay")) model.delay = Number(options.get("delay"));
 if (options.get("pace")) model.pace = Number(options.get("pace"));
+const refused = options.get("refuse")?.split(",") ?? [];
+for (const op of refused) Object.assign(model.refused, { [op]: "A norm stands in its way. Ask about a run instead." });
 Object.assign(window, { model });
 
 const started = performance.now();

@@ -99,7 +99,8 @@ function Read(props: {
       <b class="aw-mono aw-query">{labels[at.query]}</b> asks, <b class="aw-mono aw-key">{labels[at.key]}</b> offers:{" "}
       <b>{plus(value)}</b>{" "}
       <span class="aw-t3">
-        ({scored.label} {plus(raw)}) {store.ui.locked.value ? "locked: click again or Esc unlocks" : "click to lock"}
+        ({scored.label} {plus(raw)}){" "}
+        {store.ui.locked.value ? "· locked: click again or Esc unlocks" : "· click to see why"}
       </span>
     </>
   );
