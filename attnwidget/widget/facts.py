@@ -68,7 +68,11 @@ def _score(model: Model, name: str) -> dict:
     if name in COMPARED:
         number = COMPARED[name]
         look = {"label": number.label, "unit": number.unit, "kind": "effect" if number.causal else "statistic"}
-        return fact | look | {"signed": number.signed, "exact": True, "metrics": list(metrics_of(model, name)), "modes": False, "compared": True}
+        return (
+            fact
+            | look
+            | {"signed": number.signed, "exact": True, "metrics": list(metrics_of(model, name)), "modes": False, "compared": True}
+        )
     if name in STATISTICS:
         look = {"label": STATISTICS[name].label, "unit": STATISTICS[name].unit, "kind": "statistic"}
     else:

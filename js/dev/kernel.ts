@@ -1,6 +1,7 @@
 // Made-up but deterministic answers, in the shape of the real kernel's. For looking at the widget without a kernel.
 
 import type { State } from "../src/state.gen";
+import { comparedMany, comparedPatterns, cut } from "./compare";
 import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
 import { composition, ov, qk, qkCircuit, why } from "./inside";
@@ -121,6 +122,15 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       );
     case "aggregate":
       return aggregate(args as never, shape, tokens.length, (l, h) => pattern(l, h, tokens, causal));
+    case "other":
+      if (String(args.text).trim() === "") throw new Error("The prompt is empty. Type at least one token.");
+      return { result: { tokens: cut(String(args.text)) } };
+    case "compared_patterns":
+      return comparedPatterns(tokens, args as never, causal, pattern);
+    case "compare_many":
+      return comparedMany(shape, args as never);
+    case "embedding":
+      return { result: embedding((args.ablation as { heads: [number, number][] }).heads.length, tokens.length) };
     case "overview":
       return { result: overview(layers, heads, tokens) };
     case "kinds":
@@ -153,6 +163,22 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
     default:
       throw new Error(`bug: no op ${op}`);
   }
+}
+
+function embedding(off: number, length: number) {
+  const row = (pooling: string, label: string, positions: number, more: number) => ({
+    pooling,
+    label,
+    positions,
+    cosine: 0.038 * off * more,
+    l2: 0.276 * off * more,
+    norm: { clean: 6.02, ablated: 5.91 },
+  });
+  const rows = [row("mean", "mean-pooled", length, 1), row("cls", "first-token", 1, 1.7)];
+  return {
+    rows,
+    note: `mean-pooled embedding over ${length} positions; z set to zero at all positions; float32; exact`,
+  };
 }
 
 function outcome(args: Record<string, unknown>, tokens: string[]) {

@@ -2,6 +2,7 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { type Attending, createAttending } from "./attending";
+import { type Comparing, createComparing } from "./compare";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
 import { createInside, type Inside } from "./inside";
@@ -15,6 +16,7 @@ import type {
   Ablation,
   Aggregate,
   Composition,
+  EmbeddingChange,
   Facts,
   Head,
   Kinds,
@@ -51,6 +53,8 @@ export interface Store {
   /** From the traits. */
   ablation: ReadonlySignal<Ablation>;
   outcome: Resource<Outcome>;
+  /** In its place, of a model without a head. */
+  embedding: Resource<EmbeddingChange>;
   wholePrompt: Resource<WholePrompt>;
   thumbnails: Resource<Thumbnails>;
   /** As saved with the notebook, where no answer has come yet. */
@@ -78,6 +82,7 @@ export interface Store {
   composition: Resource<Composition>;
   /** What the model writes, and the run under study that is one of its texts. Asked on a button, never by itself. */
   generating: Generating;
+  comparing: Comparing;
   generation: Generating["generation"];
   study: Generating["study"];
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
@@ -191,6 +196,14 @@ export function createStore(
     },
     (args, options) => source.ask("outcome", args, options),
   );
+  const embedding = resource(
+    () => {
+      const run_key = run();
+      const asks = run_key && has("outcome") && facts.value.answer === "none" && asked.value.heads.length > 0;
+      return asks ? { run_key, ablation: asked.value } : null;
+    },
+    (args, options) => source.ask("embedding", args, options),
+  );
   const wholePrompt = resource(
     () => {
       const run_key = run();
@@ -280,6 +293,7 @@ export function createStore(
   };
   const generating = createGenerating(state, asked, facts, kernel, { set, runPrompt });
   const { generation, study } = generating;
+  const comparing = createComparing(state, facts, { patient: source, kernel }, () => open("compare"), set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
   const isSelected = (head: Head) => hasHead(state.selected.value, head);
@@ -297,7 +311,19 @@ export function createStore(
   };
   const apply = (step: Intervention | null) => step && set(step);
   const findings = [overview, kinds, lens, lensColumn, qk, why, ov, qkCircuit, composition, generation, study];
-  const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, weighted, aggregate, prompt];
+  const owned = [
+    outcome,
+    embedding,
+    comparing,
+    wholePrompt,
+    thumbnails,
+    asking,
+    ...findings,
+    patterns,
+    weighted,
+    aggregate,
+    prompt,
+  ];
 
   return {
     state,
@@ -306,6 +332,7 @@ export function createStore(
     facts,
     ablation,
     outcome,
+    embedding,
     wholePrompt,
     thumbnails,
     scores,
@@ -330,6 +357,7 @@ export function createStore(
     qkCircuit,
     composition,
     generating,
+    comparing,
     generation,
     study,
     patterns,

@@ -133,7 +133,7 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
       const { qk, why, ov, qkCircuit, composition } = store;
       const inside = [qk, why, ov, qkCircuit, composition];
       const busy = [prompt, study, ...answers, weighted, aggregate, ...inside, generation];
-      const running = busy.filter((one) => one.slow.value);
+      const running = [...busy, store.embedding, ...store.comparing.busy].filter((one) => one.slow.value);
       for (const one of running) one.cancel();
       const locked = store.ui.locked.value;
       store.ui.locked.value = false;

@@ -5,6 +5,7 @@ import { useId, useRef } from "preact/hooks";
 import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
+import { ComparePanel } from "./compare";
 import { GenerationPanel } from "./generation";
 import { InsidePanel } from "./inside";
 import { KindsPanel } from "./kinds";
@@ -25,6 +26,7 @@ export const TABS: Tab[] = [
   { name: "kinds", label: "Kinds of head", Panel: KindsPanel },
   { name: "lens", label: "Layer by layer", Panel: LensPanel },
   { name: "generation", label: "What it says", Panel: GenerationPanel },
+  { name: "compare", label: "Two prompts", Panel: ComparePanel },
   { name: "inside", label: "Inside a head", Panel: InsidePanel },
 ];
 

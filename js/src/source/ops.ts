@@ -48,6 +48,7 @@ export interface ScoreFact {
   exact: boolean; // false for a method that estimates what could be measured
   metrics: string[]; // those it can answer, the default first; empty where it asks nothing of the answer
   modes: boolean; // whether the mode of ablation changes it
+  compared?: boolean; // of the prompt beside another one
   refused: string | null; // the reason, where this model has no such score
 }
 export interface MetricFact {
@@ -369,32 +370,45 @@ export interface Comparison {
   a: ComparedSide;
   b: ComparedSide;
   /** Columns of the alignment: a position of each, null on the side that has none. */
-  aligned: { a: number | null; b: number | null }[];
+  aligned: { a: number | null; b: number | null; same: boolean }[];
   same_length: boolean;
-  kl: { ab: number; ba: number } | null; // KL(a || b) and back, at the position of the answer, nats
-  js: number | null; // nats
-  logit_diff: { a: number; b: number } | null;
-  target: { id: number; token: string } | null;
-  against: { id: number; token: string } | null;
+  /** Pairs of positions that are in the numbers: those of the alignment, less special tokens where these are discounted. */
+  compared: number;
+  answers: ComparedAnswers | null; // null where the model has no head that answers
+  embedding: { cosine: number | null; l2: number } | null; // of such a model: distances of the mean-pooled embeddings
+  /** How far noising and denoising are measured, heads of both together; null where they are refused. */
+  effects: { done: number; total: number; remaining: number | null } | null;
   /** One number per head, by name; the grid can be coloured by any. */
   scores: ComparedScore[];
   renormalised: boolean; // whether rows were made to sum to 1 over aligned keys
   note: string;
 }
 export interface ComparedSide {
+  text: string;
   tokens: string[];
   special: number[]; // positions of marks that are no words
-  top: { id: number; token: string; probability: number }[];
+  position: number | null; // where the answer is read; null where there is one for the whole text, or none
+}
+export interface ComparedAnswers {
+  rows: { id: number; token: string; a: Odds; b: Odds }[]; // the most probable of either
+  kl: { ab: number; ba: number }; // KL(a || b) and back, nats
+  js: number; // nats
+  logit_diff: { a: number; b: number } | null; // null for a model with one output
+  target: string | null;
+  against: string | null;
 }
 export interface ComparedScore {
-  name: string; // "max_difference", "mean_difference", "js", "tv", "correlation", "correlation_without_first", "z_cosine", "noising", "denoising" ...
+  name: string; // "max_difference", "js", "z_cosine", "noising" ...
   label: string;
   formula: string;
   unit: string;
   signed: boolean;
   causal: boolean; // an intervention was made; false: how alike two pictures are
   values: Tensor; // float32 [layer, head]
-  worst: (number | null)[] | null; // by head, row-major: the query (of a) where it is largest
+  measured: Tensor | null; // uint8 [layer, head], of what is causal: 1 where it is measured already
+  /** float32 [layer, head]: positions in a where it is largest; null where that is not one place. */
+  query: Tensor | null;
+  key: Tensor | null;
   refused: string | null; // the reason, where it is undefined for these two prompts
 }
 /** The maps of some heads in both, over the aligned positions. */
@@ -406,6 +420,42 @@ export interface ComparedPatterns {
   difference: Tensor; // b − a
   a_weighted: Tensor | null; // A·‖v W_O‖; null where it is refused
   b_weighted: Tensor | null;
+  weighted_refused: string | null;
+}
+/** Of each number and head the mean over many pairs of prompts, and Student's t interval of it. */
+export interface ComparedMany {
+  pairs: number; // that could be compared
+  given: number;
+  level: number; // of the intervals
+  scores: ManyScore[];
+  failures: { index: number; prompt: string; other: string; reason: string }[];
+  note: string;
+}
+export interface ManyScore extends Omit<ComparedScore, "values" | "measured" | "query" | "key"> {
+  /** float32 [layer, head] each; `n` is the pairs in which the number is defined. */
+  mean: Tensor;
+  low: Tensor;
+  high: Tensor;
+  n: Tensor;
+}
+/** Which prompt the one under study is compared with, and how. */
+export type ComparedWith = {
+  other: string;
+  discount_special: boolean;
+  renormalise: boolean;
+};
+
+/** How far an ablation moves the embedding of a model without a head, by each way of pooling it. */
+export interface EmbeddingChange {
+  rows: {
+    pooling: "mean" | "cls";
+    label: string; // "mean-pooled", "first-token"
+    positions: number; // whose hidden states it is the mean of
+    cosine: number | null; // 1 − cos(clean, ablated)
+    l2: number; // ‖ablated − clean‖
+    norm: { clean: number; ablated: number };
+  }[];
+  note: string;
 }
 
 /** op -> its arguments and its result. Every op may reject with an `OpError`. */
@@ -420,6 +470,8 @@ export interface Ops {
     args: { run_key: string; ablation: Ablation; position: number; target: string; against: string; k: number };
     result: Outcome;
   };
+  /** In the place of `outcome`, of a model without a head. */
+  embedding: { args: { run_key: string; ablation: Ablation }; result: EmbeddingChange };
   whole_prompt: { args: { run_key: string; ablation: Ablation }; result: WholePrompt };
   thumbnails: { args: { run_key: string }; result: Thumbnails };
   patterns: { args: { run_key: string; ablation: Ablation; heads: Head[] }; result: Patterns };
@@ -434,6 +486,8 @@ export interface Ops {
       /** How a head is ablated; its heads are those that are off already, where `conditional`. */
       ablation: Ablation;
       conditional: boolean;
+      /** For a number of two prompts. */
+      compared?: ComparedWith;
       /** Seconds the measuring may take; null: as long as it takes. */
       patience: number | null;
     };
@@ -498,24 +552,28 @@ export interface Ops {
     result: QkCircuit;
   };
   composition: { args: { run_key: string; head: Head }; result: Composition };
-  /** Of the clean runs of the prompt and `other`. `causal`: noising and denoising too, where lengths are equal. */
+  /** The tokens that a text would be as a prompt; refused as a prompt would be. */
+  other: { args: { run_key: string; text: string }; result: { tokens: string[] } };
+  /**
+   * Of the clean runs of the prompt and `other`. What differs comes first; `causal`: then noising and denoising, where lengths are equal,
+   * for as many seconds as `patience` says (null: as long as it takes).
+   */
   compare: {
-    args: {
+    args: ComparedWith & {
       run_key: string;
-      other: string;
-      discount_special: boolean;
-      renormalise: boolean;
       causal: boolean;
       metric: string;
       position: number;
       target: string;
       against: string;
+      patience: number | null;
     };
     result: Comparison;
   };
-  compared_patterns: {
-    args: { run_key: string; other: string; heads: Head[]; discount_special: boolean };
-    result: ComparedPatterns;
+  compared_patterns: { args: ComparedWith & { run_key: string; heads: Head[] }; result: ComparedPatterns };
+  compare_many: {
+    args: Omit<ComparedWith, "other"> & { run_key: string; pairs: [string, string][]; causal: boolean; metric: string };
+    result: ComparedMany;
   };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
