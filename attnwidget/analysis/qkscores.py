@@ -12,6 +12,7 @@ from torch import Tensor
 from ..engine.attention_input import AttentionInput, attention_input
 from ..engine.score_law import Scores, Turn, head_scores
 from ..engine.writes import Stream, rounding, wide
+from ..errors import ModelError
 from ..heads import Head, HeadLike
 from ..run import Run
 
@@ -27,9 +28,10 @@ class QKScores:
     that are `visible`, with the share of a sink left out where there is one (`sink` [query], −inf where there is none).
 
     `parts` splits `scaled` exactly, where queries and keys are linear in the norm's output: `content` is what the normed stream gives on
-    both sides, `query_bias` the bias of the query with the content of the key, `key_bias` the other way round, which no softmax sees (but
-    for a soft-cap), and `both_biases`. A bias is the projection's with what the norm's own bias gives; rotated as the rest. It is empty
-    where they are not linear (queries and keys that are normed, as in Qwen 3), and `note` says so.
+    both sides, `query_bias` the bias of the query with the content of the key, `key_bias` the other way round, and `both_biases`. The last
+    two are the same for every key of a query, so that no softmax sees them, unless a rotation or a soft-cap makes them differ. A bias is
+    the projection's with what the norm's own bias gives; rotated as the rest. `parts` is empty where queries and keys are not linear (they
+    are normed, as in Qwen 3), and `note` says so.
     """
 
     head: Head
@@ -96,6 +98,10 @@ def qk(run: Run, head: HeadLike) -> QKScores:
     that are learned are in the stream before the norm and cannot be told from content; rotary ones are in `q` and `k`.
     """
     asked = run._head(head)
+    if len(run.ids) < 2:
+        raise ModelError(
+            "One token has one key to look at, so its pattern proves nothing of its score: give a prompt of two tokens or more."
+        )
     stream = Stream(run.model.engine, run._recording, tuple(run._resid), tuple(run._edits))
     found = head_scores(stream, asked.layer, asked.head)
     scaled = found.law.scale * (found.q @ found.k.T)

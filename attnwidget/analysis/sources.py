@@ -99,6 +99,10 @@ def attention_sources(run: Run, head: HeadLike, query: int, key: int, progress: 
     cannot be had, see `qk`; `PositionError` for a key that the query may not see.
     """
     asked, at = run._head(head), (run.position(query), run.position(key))
+    if len(run.ids) < 2:
+        raise ModelError(
+            "One token has one key to look at, so its pattern proves nothing of its score: give a prompt of two tokens or more."
+        )
     stream = Stream(run.model.engine, run._recording, tuple(run._resid), tuple(run._edits))
     found = head_scores(stream, asked.layer, asked.head)
     if found.added[at] == -torch.inf:

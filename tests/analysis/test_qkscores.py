@@ -216,6 +216,13 @@ def test_a_law_that_is_not_known_is_refused(monkeypatch):
     monkeypatch.setattr(modeling_llama, "eager_attention_forward", own)
 
 
+def test_one_token_proves_nothing():
+    with pytest.raises(ModelError, match="two tokens or more"):
+        qk(subject("gpt2").model.run([5]), "L1H1")
+    found = qk(subject("gpt2").model.run([5, 9]), "L1H1")
+    assert found.scale == pytest.approx(D_HEAD**-0.5) and found.scores.shape == (2, 2)
+
+
 def test_ablated_runs():
     clean = subject("llama").model.run(IDS)
     below = clean.ablate("L0H1")
