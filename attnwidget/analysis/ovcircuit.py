@@ -50,7 +50,7 @@ def ov(
         raise AttnWidgetError(f"{asked} comes before the first MLP: ask with embedding='tokens', or about a later layer.")
     ids = [] if tokens is None else asked_tokens(model, tokens)
     weights = ModelWeights(model)
-    k, sample = count("k", k, 1, weights.size), count("sample", sample, 0, weights.size) if sample < weights.size else weights.size
+    k, sample = count("k", k, 1, weights.size), min(count("sample", sample, 0, 10**9), weights.size)
     outward = weights.unembedding
     layer = weights.layer(asked.layer)
     group = layer.group(asked.head)

@@ -65,7 +65,7 @@ def qk_circuit(
     k, directions = count("k", k, 0, weights.size), count("directions", directions, 0, model.d_head)
     layer = weights.layer(asked.layer)
     law = _law(weights, asked)
-    turned = rotations(attention_input(weights.stream, asked.layer), law.turn, most)
+    turned = rotations(attention_input(weights.stream, asked.layer), law.turn, range(most + 1))
     if turned is None and offset:
         where = "in its stream" if weights.embedding.learned_positions else "a bias of its scores, or nowhere"
         raise AttnWidgetError(f"offset={offset} plays no part: positions of {model.name} do not turn queries and keys (they are {where}).")

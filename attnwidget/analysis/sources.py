@@ -108,8 +108,8 @@ def attention_sources(run: Run, head: HeadLike, query: int, key: int, progress: 
     if found.added[at] == -torch.inf:
         raise PositionError(f"{asked} cannot look from position {at[0]} to position {at[1]}: that key is masked there.")
     layer = projections(stream, short_stream(run.model.engine, list(run.ids[:1])), asked.layer)
-    turn = rotations(attention_input(stream, asked.layer), found.law.turn, abs(at[0] - at[1]))
-    behind = None if turn is None else turn[at[0] - at[1]] if at[0] >= at[1] else turn[at[1] - at[0]].T
+    turn = rotations(attention_input(stream, asked.layer), found.law.turn, [abs(at[0] - at[1])])
+    behind = None if turn is None else turn[0] if at[0] >= at[1] else turn[0].T
     group = layer.group(asked.head)
     sides = (layer.q[asked.head], layer.q_bias[asked.head]), (layer.k[group], layer.k_bias[group])
     names: list[str] = []

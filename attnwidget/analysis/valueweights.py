@@ -181,9 +181,9 @@ def value_weighted(
       logit attribution, `score(run, "direct_logit")`.
     - `z_cosine`: the cosine of z at two positions, which stands where others plot attention; NaN where z is 0.
 
-    `normalise` divides each row by the sum of its absolute values (NaN where that is 0). `A` is the pattern as it acts in `run`. Raises
-    `ModelError` where a head's z is not pattern times values (it is ablated), where values cannot be reached, and for `signed` where
-    heads do not write into the stream by addition.
+    `normalise` divides each row by the sum of its absolute values (NaN where that is 0). `A` is the pattern as it acts in `run`. A cell
+    takes 8 bytes, so of a long prompt ask for a few heads. Raises `ModelError` where a head's z is not pattern times values (it is
+    ablated), where values cannot be reached, and for `signed` where heads do not write into the stream by addition.
     """
     model = run.model
     if kind not in KINDS:

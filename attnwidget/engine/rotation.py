@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,23 +14,24 @@ from .score_law import Turn
 from .writes import wide
 
 
-def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | None:
-    """`R` [distance, d_head, d_head] in float64, for distances 0 to `most`: the score of a query `q` that stands Δ behind a key `k`, both
-    as they are at position 0, is `scale · (q R_Δ) · k`. None where positions do not turn queries and keys.
+def rotations(given: AttentionInput, turn: Turn | None, distances: Sequence[int]) -> Tensor | None:
+    """`R` [distance, d_head, d_head] in float64, for each of `distances` Δ ≥ 0: the score of a query `q` that stands Δ behind a key `k`,
+    both as they are at position 0, is `scale · (q R_Δ) · k`. None where positions do not turn queries and keys.
 
     Random inputs, the same at every position, are put through the layer: `R` is what turns the queries and keys of position 0 into those of
-    others, the rotation nearest to the least-squares one. `given` has more than `most` positions. `ModelError` where it is no rotation,
-    not the same for queries and keys or for all heads, or does not depend on the distance alone.
+    position Δ, the rotation nearest to the least-squares one. `given` has more positions than the largest distance. `ModelError` where it
+    is no rotation, not the same for queries and keys or for all heads, or does not depend on the distance alone.
     """
-    width, length = given.given.shape[-1], min(most + 2, len(given.given))
+    width, length, d_head = given.given.shape[-1], len(given.given), given.stream.engine.anatomy.d_head
     generator = torch.Generator().manual_seed(0)
-    d_head = given.stream.engine.anatomy.d_head
-    inputs = torch.randn(8 + 2 * d_head // 2, width, generator=generator).to(given.given) * given.given.std()
-    states = given.states(inputs[:, None].expand(-1, given.given.shape[0], -1), ("q", "k"))
-    q, k = (wide(states[site]).transpose(1, 2) for site in ("q", "k"))  # [sample, head, position, d_head]
+    inputs = torch.randn(8 + d_head, width, generator=generator).to(given.given) * given.given.std()
+    states = given.states(inputs[:, None].expand(-1, length, -1), ("q", "k"))
+    # Position 0, those asked for, the last (whether there is any turning), and each one further on.
+    asked = [0, *distances, length - 1]
+    at = [*asked, *(min(position + 1, length - 1) for position in asked)]
+    q, k = (wide(states[site][:, at]).transpose(1, 2) for site in ("q", "k"))  # [sample, head, position, d_head]
     if turn is not None:
-        q, k = turn(q), turn(k)
-    q, k = q[:, :, :length], k[:, :, :length]
+        q, k = turn(q, at), turn(k, at)
     rows = torch.cat([q.flatten(0, 1), k.flatten(0, 1)])
     slack = 20 * inner_rounding(given.given.dtype) * rows.abs().amax()
     if bool(((rows - rows[:, :1]).abs() <= slack).all()):
@@ -36,17 +39,18 @@ def rotations(given: AttentionInput, turn: Turn | None, most: int) -> Tensor | N
     left, _, right = torch.linalg.svd(torch.einsum("sd,spe->pde", rows[:, 0], rows))
     found = left @ right  # the rotation nearest to what takes position 0 to each other: orthogonal Procrustes
     moved = torch.einsum("sd,pde->spe", rows[:, 0], found)
-    if not bool(((moved - rows).abs() <= slack).all()) or not _by_distance(q, k, slack):
+    inside = [i for i, position in enumerate(asked) if position + 1 < length]
+    if not bool(((moved - rows).abs() <= slack).all()) or not _by_distance(q, k, len(asked), inside, slack):
         raise ModelError(
             f"Positions do more to queries and keys of layer {given.layer} than turn them by their distance, so the circuit cannot be read "
             "from weights alone: ask about a run with qk(run, head)."
         )
-    return found[: most + 1]
+    return found[1 : 1 + len(distances)]
 
 
-def _by_distance(q: Tensor, k: Tensor, slack: Tensor) -> bool:
-    """Whether products of queries and keys [sample, head, position, d_head] are the same one position further on."""
+def _by_distance(q: Tensor, k: Tensor, n: int, inside: list[int], slack: Tensor) -> bool:
+    """Whether the products of queries and keys [sample, head, position, d_head] are the same one position further on; the first `n`
+    positions have, in the same order, those further on behind them, as far as they are `inside` the prompt."""
     k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
-    near, further = ((q[:, :, at:] * k[:, :, at : at + 1]).sum(-1) for at in (0, 1))
-    bound = slack * q.shape[-1] * (q.abs().amax() + k.abs().amax())
-    return bool(((near[:, :, :-1] - further).abs() <= bound).all())
+    near, further = ((q[:, :, [at + i for i in inside]] * k[:, :, at : at + 1]).sum(-1) for at in (0, n))
+    return bool(((near - further).abs() <= slack * q.shape[-1] * (q.abs().amax() + k.abs().amax())).all())

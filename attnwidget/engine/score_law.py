@@ -7,7 +7,7 @@ with all queries set to zero, where nothing else is left in the pattern. The pat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,9 +29,9 @@ class Turn:
     cos: Tensor
     sin: Tensor
 
-    def __call__(self, states: Tensor, at: int | None = None) -> Tensor:
-        """`states` [..., position, d_head] as they enter the product; with `at`, all of them as if at that position."""
-        where = slice(None) if at is None else slice(at, at + 1)
+    def __call__(self, states: Tensor, at: Sequence[int] | None = None) -> Tensor:
+        """`states` [..., position, d_head] as they enter the product, of all positions or of those `at`."""
+        where = slice(None) if at is None else list(at)
         cos, sin = self.cos[where].to(states), self.sin[where].to(states)
         turned, rest = states[..., : cos.shape[-1]], states[..., cos.shape[-1] :]
         left, right = turned.chunk(2, -1)

@@ -193,7 +193,7 @@ def test_rotations(pair):
     stream, _ = streams(s.model)
     law = head_scores(stream, 1, 0).law
     assert (law.turn is not None) == (pair in [("gptneox", "bridge"), ("falcon", "bridge")])
-    found = rotations(attention_input(stream, 1), law.turn, 6)
+    found = rotations(attention_input(stream, 1), law.turn, range(7))
     table = {"gptneox": "gpt_neox", "falcon": "transformer"}.get(pair[0], "model")
     cos, sin = getattr(s.twin, table).rotary_emb(torch.zeros(1, 1, 7, D_HEAD), torch.arange(7)[None])
     width = cos.shape[-1]
@@ -208,14 +208,14 @@ def test_rotations(pair):
 def test_rotations_of_neighbours():
     """Cohere turns pairs of neighbouring numbers, and not halves."""
     model = load_model(wide(tf.CohereForCausalLM(tf.CohereConfig(**_GROUPED))), tokenizer=tokenizer())
-    found = rotations(attention_input(streams(model)[0], 1), None, 4)
+    found = rotations(attention_input(streams(model)[0], 1), None, range(5))
     angle = torch.tensor(3.0)
     assert far(found[3][:2, :2], torch.tensor([[angle.cos(), angle.sin()], [-angle.sin(), angle.cos()]])) <= 1e-6
 
 
 @pytest.mark.parametrize("pair", [("gpt2", "plain"), ("opt", "bridge"), ("bert", "plain"), ("bloom", "bridge")], ids=name_of)
 def test_no_rotation(pair):
-    assert rotations(attention_input(streams(subject(*pair).model)[0], 2), None, 5) is None
+    assert rotations(attention_input(streams(subject(*pair).model)[0], 2), None, [5]) is None
 
 
 def test_norms_of_every_kind():
