@@ -11,6 +11,7 @@ from ..analysis.modelweights import EMBEDDINGS
 from ..analysis.ovcircuit import ov
 from ..analysis.ovresult import OVCircuit
 from ..analysis.qkcircuit import qk_circuit
+from ..analysis.qkresult import QKCircuit
 from ..analysis.qkscores import QKScores, qk
 from ..analysis.sources import AttentionSources, attention_sources
 from ..engine import Engine
@@ -50,7 +51,7 @@ def scores(run: AblatedRun, args: dict, job: Job) -> dict:
         note.append(f"Parts are shown for prompts of up to {MOST_SPLIT} tokens, and this one has {n}; qk(run, '{found.head}') has them.")
     if found.conditional:
         note.append(f"With {', '.join(map(str, found.conditional))} ablated.")
-    note.append(f"Softmax of these is the model's own pattern to {found.off:.1g}; {found.processing}, {found.dtype}.")
+    note += [f"Softmax of these is the model's own pattern to {found.off:.1g}.", _basis(found)]
     return {
         "head": found.head,
         "scores": _seen(found.scores + found.position_bias, found),
@@ -77,7 +78,7 @@ def sources(run: AblatedRun, args: dict, job: Job) -> dict:
         "cap": found.cap,
         "query_side": _side(found, found.query_side, found.query_tokens),
         "key_side": _side(found, found.key_side, found.key_tokens),
-        "note": " ".join(filter(None, [off, f"Exact, the norm's scale held at that of this run; {found.processing}, {found.dtype}."])),
+        "note": " ".join(filter(None, [off, "Exact, the norm's scale held at that of this run.", _basis(found)])),
     }
 
 
@@ -143,7 +144,7 @@ def circuit_qk(model: Model, args: dict, job: Job) -> dict:
         if found.kernel is None
         else {"offsets": list(range(len(found.kernel))), "values": [float(value) for value in found.kernel]},
         "embedding": found.embedding,
-        "note": " ".join(filter(None, [found.note, _sharing("keys", found.shares_keys_with), f"{found.processing}, {found.dtype}."])),
+        "note": " ".join(filter(None, [found.note, _sharing("keys", found.shares_keys_with), _basis(found)])),
     }
 
 
@@ -162,7 +163,7 @@ def composed(model: Model, args: dict, job: Job) -> dict:
         **tables,
         "baseline": found.baseline,
         "formula": found.formula,
-        "note": f"Norms' gains folded in, their scales and all biases left out, positions too; {found.processing}, {found.dtype}.",
+        "note": f"Norms' gains folded in, their scales and all biases left out, positions too. {_basis(found)}",
     }
 
 
@@ -225,7 +226,11 @@ def _lifts(found: tuple[tuple[str, int, float], ...]) -> list[dict]:
 def _ov_note(found: OVCircuit) -> str:
     mean = f"less the mean over all {found.vocabulary:,} tokens as source" if found.less_mean else ""
     said = [f"Logits before the final norm's scale, {mean}.", _sharing("values", found.shares_values_with)]
-    return " ".join(filter(None, [*said, f"{found.processing}, {found.dtype}."]))
+    return " ".join(filter(None, [*said, _basis(found)]))
+
+
+def _basis(found: QKScores | AttentionSources | OVCircuit | QKCircuit | Composition) -> str:
+    return f"{found.processing[:1].upper()}{found.processing[1:]}, {found.dtype}."
 
 
 def _sharing(what: str, heads: tuple[Head, ...]) -> str:

@@ -1,6 +1,7 @@
 // "What it matched": the scores behind the pattern, and what made one of them.
 
 import { useMemo } from "preact/hooks";
+import { exists } from "../draw/matrix";
 import { plus, scoredMap } from "../insidemaps";
 import { sentence } from "../insidewords";
 import { compact, headName } from "../labels";
@@ -21,7 +22,9 @@ export function MatchedPanel({ store, look, room }: PartProps) {
   const scored = useMemo(() => found && scoredMap(found, part, causal), [found, part, causal]);
   const n = scored?.matrix.n ?? 0;
   const fits = n === labels.length;
-  const at = (ui.locked.value ? null : ui.hover.value) ?? inside.cell.value;
+  const pointed = ui.locked.value ? null : ui.hover.value;
+  // The cosine of z, on the attention map, has cells that no score has.
+  const at = pointed && exists(causal, pointed.query, pointed.key) ? pointed : inside.cell.value;
   return (
     <section class="aw-inside-part" aria-label="What it matched">
       <div class="aw-row aw-inside-top">
