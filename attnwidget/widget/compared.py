@@ -28,7 +28,7 @@ _PLACES = {"max_difference": "max_query", "js_worst": "js_query", "tv_worst": "t
 
 
 def answer(session: Session, args: dict, job: Job) -> dict:
-    """The pictures and the answers first, then the effects, measured for as long as `patience` allows."""
+    """The pictures and the answers first, then the effects, each way measured for as long as `patience` allows."""
     asked, metric = pair(args), arguments.text(args, "metric")
     if metric not in EVERY_METRIC or refused_metric(session.model, metric) is not None:
         metric = default_metric(session.model)
@@ -52,15 +52,14 @@ def _measure(compared: Compared, job: Job, patience: float | None) -> None:
         job.chunk(done, total, words, _painted(compared))
 
     say()
-    for _ in both(compared, job, patience):
+    for _ in _both(compared, job, patience):
         say()
 
 
-def both(compared: Compared, job: Job, patience: float | None, ways: tuple[str, ...] = WAYS) -> Iterator[None]:
-    """Steps the sweeps one after the other; one that does not come to its end within its share of the patience ends it."""
-    for way in ways:
-        sweep = compared.sweeps[way]
-        for _ in steps(sweep, job, None if patience is None else patience / len(ways)):
+def _both(compared: Compared, job: Job, patience: float | None) -> Iterator[None]:
+    """Steps the sweeps one after the other, each for as long as `patience` allows; one that does not come to its end ends it."""
+    for sweep in compared.sweeps.values():
+        for _ in steps(sweep, job, patience):
             yield
         if not sweep.finished:
             return

@@ -44,7 +44,8 @@ class State(t.HasTraits):
     # Special tokens ([CLS], <s>) left out of maps and of comparisons.
     discount_special = t.Bool(False).tag(sync=True)
     cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
-    # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, or a kind of head.
+    # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, a kind of head, or a number of two
+    # prompts (which needs `other`).
     score = t.Unicode("ablation").tag(sync=True)
     # Which tab of the bottom section is open; empty when all are closed, so that nothing is computed for them.
     tab = Choice(("", *TABS), "ranking").tag(sync=True)

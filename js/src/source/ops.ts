@@ -556,7 +556,7 @@ export interface Ops {
   other: { args: { run_key: string; text: string }; result: { tokens: string[] } };
   /**
    * Of the clean runs of the prompt and `other`. What differs comes first; `causal`: then noising and denoising, where lengths are equal,
-   * for as many seconds as `patience` says (null: as long as it takes).
+   * each for as many seconds as `patience` says (null: as long as it takes).
    */
   compare: {
     args: ComparedWith & {
