@@ -104,7 +104,7 @@ function Side({ store, labels, terms, title, held }: SideProps) {
           >
             <span class="aw-inside-name">
               {term.head ? <HeadChip store={store} head={term.head} /> : term.name}
-              {term.name === REST && <span class="aw-t3"> of {left.length}</span>}
+              {term.name === REST && <span class="aw-t3"> ({left.length})</span>}
             </span>
             <SignedBar value={term.value} max={max} />
             <span class="aw-inside-value">{plus(term.value)}</span>
