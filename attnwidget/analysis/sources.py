@@ -135,11 +135,11 @@ def attention_sources(run: Run, head: HeadLike, query: int, key: int, progress: 
     # What a vector in the stream is multiplied by, the other side as it is.
     against = parts[1].sum(0) if behind is None else behind.to(queries) @ parts[1].sum(0), queries.sum(0)
     factors = found.law.scale, 1.0
-    tokens = []
+    directions = []
     for side, position in enumerate(at):
         scale = layer.norm.scale(wide(stream.resid[asked.layer][0, position])).item()
-        direction = layer.norm.folded(sides[side][0]) @ against[side] * (factors[side] * scale)
-        tokens.append(_by_token(run, stream, names, vectors[side], position, direction))
+        directions.append(layer.norm.folded(sides[side][0]) @ against[side] * (factors[side] * scale))
+    tokens = _by_token(stream, names, vectors, at, directions)
     return AttentionSources(
         head=asked,
         query=at[0],
@@ -195,25 +195,36 @@ def _projected(norm: Norm, written: Tensor, entered: Tensor, weight: Tensor, bia
     return torch.cat([content, (norm.bias.to(weight) @ weight + bias)[None]])
 
 
-def _by_token(run: Run, stream: Stream, names: list[str], written: list[Tensor], position: int, direction: Tensor) -> np.ndarray:
-    """[component, source token]: what each head below brought from each token to `position`, read in `direction` [d_model]."""
-    table = np.full((len(names) + 1, stream.length), np.nan)
+def _by_token(
+    stream: Stream, names: list[str], written: list[list[Tensor]], at: tuple[int, int], directions: list[Tensor]
+) -> list[np.ndarray]:
+    """[component, source token] for the query and the key: what each head below brought there from each token, read in a direction."""
+    tables = [np.full((len(names) + 1, stream.length), np.nan) for _ in at]
     first = {}  # by layer, the row of its first head
     for row, name in enumerate(names):
         if name.startswith("L"):
             first.setdefault(int(name[1 : name.index("H")]), row)
     for below, row in first.items():
         checkpoint()
-        pattern, out = wide(run.patterns(below))[:, position], out_matrix(stream, below)
-        values = wide(run._capture("v", below))
-        values = values.repeat_interleave(len(pattern) // values.shape[1], 1).transpose(0, 1)  # [head, key, d_head]
-        z = wide(run.z(below)[position])
-        said, wrote = torch.einsum("hi,hid->hd", z, out).cpu(), torch.stack(written[row : row + len(z)])
-        # A constant that the model multiplies all its heads' outputs by (Granite): 1 nearly always.
-        square = (said * said).sum()
-        factor = ((wrote * said).sum() / square).item() if square > 0 else 1.0
-        read = torch.einsum("hki,hi->hk", values, torch.einsum("hid,d->hi", out, direction.to(out))) * pattern * factor
-        made, size = (torch.einsum("hk,hki->hi", pattern, some) for some in (values, values.abs()))
-        known = ((made - z).abs() <= stream.slack * size + torch.finfo(run.model.dtype).tiny).all(-1)
-        table[row : row + len(read)] = torch.where(known[:, None], read, torch.nan).cpu().numpy()
-    return table
+        out = out_matrix(stream, below)
+        passed = stream.engine.resume(
+            stream.recording,
+            [edit for edit in stream.edits if edit.layer <= below],
+            start=below,
+            stop=below + 1,
+            resid=stream.resid[below],
+            capture=[(site, below) for site in ("pattern", "v", "z")],
+        )
+        patterns, grouped, zs = (wide(passed.captured[site, below][0]) for site in ("pattern", "v", "z"))
+        values = grouped.repeat_interleave(len(patterns) // grouped.shape[1], 1).transpose(0, 1)  # [head, key, d_head]
+        for table, vectors, position, direction in zip(tables, written, at, directions, strict=True):
+            pattern, z = patterns[:, position], zs[position]
+            said, wrote = torch.einsum("hi,hid->hd", z, out).cpu(), torch.stack(vectors[row : row + len(z)])
+            # A constant that the model multiplies all its heads' outputs by (Granite): 1 nearly always.
+            square = (said * said).sum()
+            factor = ((wrote * said).sum() / square).item() if square > 0 else 1.0
+            read = torch.einsum("hki,hi->hk", values, torch.einsum("hid,d->hi", out, direction.to(out))) * pattern * factor
+            made, size = (torch.einsum("hk,hki->hi", pattern, some) for some in (values, values.abs()))
+            known = ((made - z).abs() <= stream.slack * size + torch.finfo(stream.resid[0].dtype).tiny).all(-1)
+            table[row : row + len(read)] = torch.where(known[:, None], read, torch.nan).cpu().numpy()
+    return tables
