@@ -89,7 +89,7 @@ def _spare(run: AblatedRun) -> list[Head]:
 
 
 def _note(found: ValueWeighted, unknown: list[Head]) -> str:
-    said = [f"{found.formula}; {found.processing}, {found.dtype}."]
+    said = [f"{found.processing}, {found.dtype}."]
     if unknown:
         names = ", ".join(map(str, unknown))
         said.append(f"Undefined for {names}: ablated, what such a head says is not its pattern times its values.")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from ..conftest import PROMPT
+from .lab import wait_until
 from .test_scores import tab
 from .test_widget import cell, expect_clean
 
@@ -161,7 +162,8 @@ def most(view: Locator) -> tuple[str, float]:
     """What the large map says of its query: the key it is largest at, and the value."""
     label = large(view).get_attribute("aria-label")
     found = re.search(r"to₂ (?:looks most at|is largest at) (\S+), (.*)\.$", label)
-    assert found, label
+    if found is None:  # not there yet
+        return "", float("nan")
     return found[1].rstrip("₂"), number(found[2])
 
 
@@ -196,9 +198,8 @@ def test_attention_weighted_by_what_is_moved_as_lines_and_made_of_many(notebook,
     # An ablated head moves nothing that could be weighed; the others still do.
     quantity.get_by_role("button", name="A·‖v W_O‖", exact=True).click()
     book.do("w.ablated = ['L20H0']")
-    expect(large(view)).to_have_accessible_name(re.compile("^Attention × ‖v W_O‖ of L23H3"), timeout=60_000)
-    expect(section.locator("[data-stale=true]")).to_have_count(0, timeout=60_000)
-    assert most(view)[1] == drawn(book.read("float(value_weighted(w.run, 'L23H3').values[0][13].max())"))
+    without = book.read("float(value_weighted(w.run, 'L23H3').values[0][13].max())")
+    wait_until(lambda: most(view)[1] == drawn(without), 60, f"the map of the run without L20H0 has {without}", lambda: str(most(view)))
     expect(section.get_by_role("alert")).to_have_count(0)
     book.do("w.ablated = []")
 

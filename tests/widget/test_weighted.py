@@ -54,7 +54,7 @@ def test_maps_are_the_librarys_in_the_order_asked(front, run, kind, off):
     assert (found["heads"], found["kind"], found["row"], found["sums"]) == (HEADS, kind, None, None)
     assert (found["label"], found["unit"], found["signed"]) == (KINDS[kind].label, KINDS[kind].unit, KINDS[kind].signed)
     assert found["causal"] == (kind != "z_cosine"), "a cosine has two triangles, whatever the model"
-    assert found["formula"] == KINDS[kind].formula and "float32" in found["note"]
+    assert found["formula"] == KINDS[kind].formula and found["note"] == "weights as shipped, float32."
 
 
 def test_signed_contributions_are_one_row_and_sum_to_direct_attribution(front, run):
