@@ -17,7 +17,7 @@ from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
 from . import arguments, compared, embedding, generation, inside, lens, pairs, scores, weighted
-from .jobs import BACKGROUND, SOON, URGENT, Job
+from .jobs import BACKGROUND, LAST, SOON, URGENT, Job
 from .kinds import kinds
 from .pacing import PATIENCE
 from .question import question
@@ -197,7 +197,6 @@ OPS: dict[str, Op] = {
     "outcome": Op(_outcome),
     "embedding": Op(_embedding),
     "token": Op(_token),
-    "why": Op(_why),
     "patterns": Op(_patterns),
     "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.
@@ -208,14 +207,16 @@ OPS: dict[str, Op] = {
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
     "qk": Op(_qk, SOON),
+    # Asked by a click, but seconds of a deep head: what a click changes elsewhere overtakes it between layers.
+    "why": Op(_why, SOON),
     "ov": Op(_ov, SOON),
     "qk_circuit": Op(_qk_circuit, SOON),
     "composition": Op(_composition, SOON),
-    # "compare" is SOON until what differs is said; its effects are BACKGROUND.
+    # "compare" is SOON until what differs is said; its effects are LAST.
     "other": Op(_other),
     "compare": Op(_compare, SOON),
     "compared_patterns": Op(_compared_patterns, SOON),
-    "compare_many": Op(_compare_many, BACKGROUND),
+    "compare_many": Op(_compare_many, LAST),
     "scores": Op(_scores, BACKGROUND),
     "generate": Op(_generate, BACKGROUND),
     # After the scores, whose sweep it goes on with.
