@@ -18,7 +18,7 @@ from ..run import Run
 from . import arguments
 from .comparing import WAYS, Compared, pair, pictures
 from .facts import EVERY_METRIC, default_metric, refused_metric
-from .jobs import BACKGROUND, Job
+from .jobs import LAST, Job
 from .pacing import PATIENCE, steps
 from .session import Session
 from .wire import Array, floats
@@ -37,7 +37,7 @@ def answer(session: Session, args: dict, job: Job) -> dict:
     session.compared = compared
     if arguments.switch(args, "causal") and compared.refused is None:
         # What was waited for is there; the sweeps may take long, and let all go first that is waited for.
-        job.priority = BACKGROUND
+        job.priority = LAST
         _measure(compared, job, arguments.seconds(args, "patience", PATIENCE))
     return _painted(compared)
 

@@ -66,7 +66,7 @@ export function alignedWords({ a, b, aligned, compared, same_length }: Compariso
     changed > 0 && `${changed} replaced`,
     left > 0 && `${left} left out in B`,
     put > 0 && `${put} put in`,
-    compared < pairs && `${pairs - compared} special ones discounted`,
+    compared < pairs && `${pairs - compared} special tokens discounted`,
     !same_length && `A has ${a.tokens.length}, B ${b.tokens.length}`,
   ]
     .filter(Boolean)

@@ -362,7 +362,7 @@ describe("texts", () => {
         same_length: a.length === b.length,
       } as Comparison);
     expect(of(["a", "b"], ["a", "c"], 2)).toBe("2 tokens each, position by position · 1 replaced");
-    expect(of(["a", "b"], ["a", "c"], 1)).toContain("1 special ones discounted");
+    expect(of(["a", "b"], ["a", "c"], 1)).toContain("1 special tokens discounted");
     expect(of(["a", "b", "x"], ["a", "n", "o", "b"], 2)).toBe(
       "2 tokens aligned by equal tokens · 1 left out in B · 2 put in · A has 3, B 4",
     );

@@ -229,6 +229,21 @@ def test_a_cancel_keeps_what_is_measured_and_a_click_overtakes(widget, front, ev
     assert np.isfinite(widget.comparison.values["denoising"]).all() and not widget.comparison.undefined
 
 
+def test_what_the_grid_asks_meanwhile_overtakes_the_effects(widget, front, every_part):
+    about = {"metric": "kl", "target": "", "against": "", "position": -1, "ablation": CLEAN, "conditional": False, "patience": 60}
+    asked = []
+
+    def heard(content):
+        if (content.get("partial") or {}).get("effects", {}).get("done", 0) >= 3 and not asked:
+            asked.append(front.send("scores", run_key=widget.run_key, method="output_norm", **about))
+
+    front.heard = heard
+    compared = front.send("compare", **front.asking())
+    assert widget.wait(60)
+    ended = [content["id"] for content, _ in front.sent if "ok" in content]
+    assert ended == [asked[0], compared]
+
+
 def test_a_long_measurement_waits_for_a_person(front, every_part):
     found = front.compare(patience=0)
     assert 0 < found["effects"]["done"] < 32 and found["effects"]["remaining"] > 0

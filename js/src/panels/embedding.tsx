@@ -43,34 +43,36 @@ function Numbers({ said }: { said: EmbeddingChange }) {
         <span class="aw-after">{compact(first?.cosine)}</span>
         <small class="aw-t2"> cosine distance of the embedding</small>
       </div>
-      <table class="aw-tab" aria-label="Change of the embedding">
-        <thead>
-          <tr>
-            <td />
-            <th scope="col" title="1 − cos(clean, ablated), 0 to 2">
-              cosine distance
-            </th>
-            <th scope="col" title="‖ablated − clean‖">
-              L2
-            </th>
-            <th scope="col">clean length</th>
-            <th scope="col">ablated length</th>
-          </tr>
-        </thead>
-        <tbody>
-          {said.rows.map(({ pooling, label, positions, cosine, l2, norm }) => (
-            <tr key={pooling}>
-              <th scope="row">
-                {label} <span class="aw-t3">over {count(positions, "token")}</span>
+      <div class="aw-numbers">
+        <table class="aw-tab" aria-label="Change of the embedding">
+          <thead>
+            <tr>
+              <td />
+              <th scope="col" title="cosine distance of clean and ablated embedding, 0 to 2">
+                1 − cos
               </th>
-              <td class="aw-ab">{compact(cosine)}</td>
-              <td class="aw-ab">{compact(l2)}</td>
-              <td>{compact(norm.clean)}</td>
-              <td>{compact(norm.ablated)}</td>
+              <th scope="col" title="‖ablated − clean‖">
+                L2
+              </th>
+              <th scope="col">‖clean‖</th>
+              <th scope="col">‖ablated‖</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {said.rows.map(({ pooling, label, positions, cosine, l2, norm }) => (
+              <tr key={pooling}>
+                <th scope="row">
+                  {label} <span class="aw-t3">over {count(positions, "token")}</span>
+                </th>
+                <td class="aw-ab">{compact(cosine)}</td>
+                <td class="aw-ab">{compact(l2)}</td>
+                <td>{compact(norm.clean)}</td>
+                <td>{compact(norm.ablated)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   );
 }
