@@ -11,20 +11,12 @@ SPECIAL = ("keep", "discount")
 def special_positions(run: Run) -> tuple[int, ...]:
     """Positions of [CLS], [SEP], <s>, </s>, <pad> and the like, as the tokenizer names them. A mask and an unknown token stand in the
     place of a word, so they are none of these. `AttnWidgetError` without a tokenizer, which alone knows."""
-    marks = special_ids(run)
-    return tuple(position for position, i in enumerate(run.ids) if i in marks)
-
-
-def special_ids(run: Run) -> set[int]:
-    """The ids of those tokens."""
-    tokenizer = run.model.vocabulary.tokenizer
-    if tokenizer is None:
+    words = run.model.vocabulary
+    if words.tokenizer is None:
         raise AttnWidgetError(
             f"{run.model.name} came without a tokenizer, so which tokens are special is not known: pass tokenizer=, or special='keep'."
         )
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    marks = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
-    return marks - {getattr(tokenizer, name, None) for name in ("mask_token_id", "unk_token_id")}
+    return tuple(position for position, i in enumerate(run.ids) if i in words.special_ids)
 
 
 def check_special(special: str) -> None:

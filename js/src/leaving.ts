@@ -11,12 +11,9 @@ export interface Leaving {
   renormalise: boolean;
 }
 
-// A mask and an unknown token stand in the place of a word.
-const PLACE = /^\W*(mask|unk)\W*$/i;
-
 /** 1 at each position of a mark that is no word; null where the prompt has none. */
 export function specialPositions(tokens: readonly string[], special: readonly string[]): Uint8Array | null {
-  const marks = new Set(special.filter((text) => !PLACE.test(text)));
+  const marks = new Set(special);
   const found = Uint8Array.from(tokens, (token) => (marks.has(token) ? 1 : 0));
   return found.includes(1) ? found : null;
 }

@@ -23,7 +23,7 @@ export interface Facts {
   bos: string; // "no BOS", "BOS", or the special tokens the tokenizer adds
   bos_switch: boolean; // false where there is nothing to switch (encoders, no BOS token)
   answer: "next" | "mask" | "class" | "none"; // what the model's head predicts
-  special: string[]; // texts of the tokens that are marks and not words: "<|im_start|>" ...
+  special: string[]; // texts of the tokens that are marks and not words: "<|im_start|>" ...; no mask, no unknown token
   selftest: { passed: boolean; notes: string[] };
   modes: ModeFact[];
   scores: ScoreFact[];
