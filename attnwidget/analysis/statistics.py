@@ -224,13 +224,14 @@ def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str,
             for name in names:
                 values[name][layer, heads] = STATISTICS[name].function(rows).cpu().numpy()
     dtype = str(model.dtype).removeprefix("torch.")
-    note = "; ".join(part for part in (SAID[first], _discounted(run, marks) if special == "discount" else "") if part)
+    note = "; ".join(part for part in (SAID[first], _discounted(run, marks, first) if special == "discount" else "") if part)
     return HeadStatistics(values, model.processing, dtype, run.ablation.heads, note)
 
 
-def _discounted(run: Run, marks: Sequence[int]) -> str:
+def _discounted(run: Run, marks: Sequence[int], first: str) -> str:
     names = list(dict.fromkeys(run.tokens[position] for position in marks))
-    return f"special tokens left out as queries and keys ({', '.join(names) if names else 'none in this prompt'})"
+    shares = ", shares still of the whole" if names and first == "keep" else ""
+    return f"special tokens left out as queries and keys ({', '.join(names) if names else 'none in this prompt'}){shares}"
 
 
 def seen_cells(pattern: Tensor, causal: bool) -> Tensor:

@@ -74,7 +74,7 @@ def _score(model: Model, name: str) -> dict:
             | {"signed": number.signed, "exact": True, "metrics": list(metrics_of(model, name)), "modes": False, "compared": True}
         )
     if name in STATISTICS:
-        look = {"label": STATISTICS[name].label, "unit": STATISTICS[name].unit, "kind": "statistic"}
+        look = {"label": STATISTICS[name].label, "unit": STATISTICS[name].unit, "kind": "statistic", "of_pattern": True}
     else:
         look = {"label": f"{KINDS[name].label} head", "unit": "", "kind": "kind"}
     return fact | look | {"signed": False, "exact": True, "metrics": [], "modes": False}

@@ -14,7 +14,7 @@ from .wire import Array, floats
 
 _SAVED_IN_FULL = 2000  # heads; larger models are saved with as many figures as are shown, three, and without the estimate
 
-_QUESTION = ("run_key", "method", "metric", "target", "against", "position", "ablation", "conditional", "compared")
+_QUESTION = ("run_key", "method", "metric", "target", "against", "position", "ablation", "conditional", "compared", "leaving")
 
 
 def painted(

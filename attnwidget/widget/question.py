@@ -39,6 +39,8 @@ class Question:
     condition: Hashable
     pair: Pair | None = None
     """Which prompt is compared with, for numbers of two prompts."""
+    leaving: tuple[str, str] | None = None
+    """`first` and `special`, as `head_statistics` takes them, for statistics of the pattern."""
 
     @property
     def kind(self) -> str:
@@ -51,6 +53,8 @@ class Question:
         """The same for questions that have the same answer: tokens and positions are resolved, and what plays no part is left out."""
         if self.name in COMPARED:
             return self.name, self.pair, self.metric, tuple(self.about.values()) if self.name in WAYS else ()
+        if self.name in STATISTICS:
+            return self.name, self.leaving
         if self.metric is None:
             about = self.run.position(self.about["position"]) if self.name in METHODS else None
         else:
@@ -118,7 +122,15 @@ def question(session: Session, args: dict) -> Question:
         how=how,
         condition=(heads, how.key) if heads else None,
         pair=pair(args.get("compared")) if name in COMPARED else None,
+        leaving=_leaving(args.get("leaving")) if name in STATISTICS else None,
     )
+
+
+def _leaving(args: object) -> tuple[str, str]:
+    """What of the patterns is left out, as the map does it: the first token, special tokens; `renormalise` is about the first one."""
+    args = args if isinstance(args, dict) else {}
+    hidden, renormalise, discount = (arguments.switch(args, name) for name in ("hide_first", "renormalise", "discount_special"))
+    return "keep" if not hidden else "renormalise" if renormalise else "hide", "discount" if discount else "keep"
 
 
 # -- its answer -------------------------------------------------------------------------------------------------------
@@ -154,7 +166,8 @@ def found(asked: Question, progress: Progress | None = None) -> Finished:
         return kept
     start = time.monotonic()
     if name in STATISTICS:  # all of them come from one look at each pattern
-        every = head_statistics(run, progress)
+        first, special = asked.leaving
+        every = head_statistics(run, progress, first=first, special=special)
         answers = {other: every.scores(other) for other in STATISTICS}
     else:
         # A head of integrated gradients is many rows forward and backward: a click waits for as many heads as go together.

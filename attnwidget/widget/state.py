@@ -41,7 +41,7 @@ class State(t.HasTraits):
     hide_first = t.Bool(False).tag(sync=True)
     # With `hide_first`: what is left of a row is made to sum to 1.
     renormalise = t.Bool(False).tag(sync=True)
-    # Special tokens ([CLS], <s>) left out of maps and of comparisons.
+    # Special tokens ([CLS], <s>) left out of maps, of comparisons and, as the first token is, of statistics of the pattern.
     discount_special = t.Bool(False).tag(sync=True)
     cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
     # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, a kind of head, or a number of two

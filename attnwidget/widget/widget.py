@@ -108,7 +108,9 @@ class AttentionWidget(State, anywidget.AnyWidget):
         the end, from where the picture has come; what is there already costs nothing."""
         asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
         two = {name: getattr(self, name) for name in ("other", "discount_special", "renormalise")}
-        return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, "compared": two, **asked}))
+        left = {name: getattr(self, name) for name in ("hide_first", "discount_special", "renormalise")}
+        how = {"ablation": self._intervention, "compared": two, "leaving": left}
+        return exactly(question(self._session, {"method": self.score, **how, **asked}))
 
     @property
     def comparison(self) -> Comparison | None:

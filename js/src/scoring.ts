@@ -64,11 +64,16 @@ export function createScoring(
     const run_key = state.run_key.value;
     if (!run_key || !fact.value || refused.value || !shown()) return null;
     const effect = fact.value.kind === "effect";
-    const { other, discount_special, renormalise } = state;
+    const { other, hide_first, discount_special, renormalise } = state;
     const compared = fact.value.compared && {
       other: other.value,
       discount_special: discount_special.value,
       renormalise: renormalise.value,
+    };
+    const left = fact.value.of_pattern && {
+      hide_first: hide_first.value,
+      renormalise: hide_first.value && renormalise.value,
+      discount_special: discount_special.value,
     };
     const how = fact.value.modes || conditional.value ? ablation.value : CLEAN;
     return {
@@ -82,6 +87,7 @@ export function createScoring(
       ablation: conditional.value ? how : { ...how, heads: [] },
       conditional: conditional.value,
       ...(compared && { compared }),
+      ...(left && { leaving: left }),
     };
   });
   const key = computed(() => JSON.stringify(base.value));

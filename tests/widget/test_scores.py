@@ -613,6 +613,26 @@ def test_a_statistic_is_of_the_clean_run_in_a_cell_as_on_the_page(model):
     assert (widget.scores.values == clean.scores.values).all()
 
 
+def test_statistics_leave_out_what_the_maps_leave_out(front, widget, run):
+    left = {"hide_first": True, "renormalise": True, "discount_special": False}
+    kept, found = front.scores(method="maximum", metric=None), front.scores(method="maximum", metric=None, leaving=left)
+    expected = head_statistic(run, "maximum", first="renormalise")
+    same(found["values"], expected.values)
+    assert np.abs(found["values"] - kept["values"]).max() > 0.01
+    assert "the other keys of each row made to sum to 1" in found["formula"] and "made to sum" not in kept["formula"]
+    assert widget.scored["question"]["leaving"] == left
+    same(front.scores(method="maximum", metric=None)["values"], kept["values"])  # neither stands in for the other
+    widget.score, widget.hide_first = "maximum", True
+    same(widget.scores.values, head_statistic(run, "maximum", first="hide").values)
+    widget.discount_special = True
+    same(widget.scores.values, head_statistic(run, "maximum", first="hide", special="discount").values)
+    assert "special tokens left out" in widget.scores.describe()
+    # What says how much is written is of no pattern.
+    same(front.scores(method="output_norm", metric=None, leaving=left)["values"], score(run, "output_norm").values)
+    of = {fact["name"] for fact in widget.facts["scores"] if fact.get("of_pattern")}
+    assert of == set(STATISTICS)
+
+
 def test_integrated_gradients_say_how_far_they_are_off(model):
     front = Scores(AttentionWidget(model, PROMPT))
     result, _ = front.result("scores", **front.asking(method="integrated_gradients", metric="logit_diff"))

@@ -49,6 +49,7 @@ export interface ScoreFact {
   metrics: string[]; // those it can answer, the default first; empty where it asks nothing of the answer
   modes: boolean; // whether the mode of ablation changes it
   compared?: boolean; // of the prompt beside another one
+  of_pattern?: boolean; // a statistic of the pattern, from which tokens can be left out
   refused: string | null; // the reason, where this model has no such score
 }
 export interface MetricFact {
@@ -488,6 +489,8 @@ export interface Ops {
       conditional: boolean;
       /** For a number of two prompts. */
       compared?: ComparedWith;
+      /** For a statistic of the pattern: what is left out of it. `renormalise` plays a part with `hide_first` alone. */
+      leaving?: { hide_first: boolean; renormalise: boolean; discount_special: boolean };
       /** Seconds the measuring may take; null: as long as it takes. */
       patience: number | null;
     };
