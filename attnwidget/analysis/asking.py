@@ -88,5 +88,8 @@ def _tokens(
     first = metrics.best(row)[0] if target in (None, "") else model.token_id(target)
     if against not in (None, ""):
         return {"target": first, "against": model.token_id(against)}
-    candidates = [*metrics.best(other.clean.logits_at(other_at)), *metrics.best(row, 2)]
+    other_row = other.clean.logits_at(other_at)
+    # Where one token comes first in both, the next best of both together: the same two tokens whichever prompt is named first.
+    together = row.double() + other_row.double()
+    candidates = [*metrics.best(other_row), *metrics.best(row), *metrics.best(together, 2)]
     return {"target": first, "against": next((i for i in candidates if i != first), None)}

@@ -62,7 +62,7 @@ def compare(
             without a head). `noising` is the drop in `run`; `denoising` is what `other` gets back. The KL has no sign: both say how far the
             prediction moves.
         target, against: tokens of the logit difference; by default the first choices of the two clean prompts, or where they are the same
-            the first choice and the second of `run`.
+            that and the other token with the largest sum of both prompts' logits.
         position: where the answer is read in `run`; in `other` it is the position that stands for it. By default where the model answers.
         progress: `progress(done, total, text)`; what it raises ends the computation.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ..ablation import differs
 from ..engine import Edit
 from ..heads import Head
 from ..run import Run
@@ -23,6 +24,9 @@ class _Taken:
     source: Run
     heads: Sequence[Head]
 
+    def changes(self, run: Run) -> bool:
+        return differs(run, self.source, self.heads)
+
     def edits(self, _run: Run) -> list[Edit]:
         return [Edit(head.layer, "z", _put(self.source.z(head.layer)[:, head.head], head.head)) for head in self.heads]
 
@@ -37,7 +41,8 @@ def _put(taken: Tensor, head: int) -> Callable[[Tensor], Tensor]:
 
 
 def exchanged(run: Run, source: Run, measure: Measure, progress: Callable[[int, int, str], None]) -> np.ndarray:
-    """`measure.effect(run with this head's z of source)` for each head alone, [layer, head]: exact, in the passes of a sweep."""
+    """`measure.effect(run with this head's z of source)` for each head alone, [layer, head]: exact, in the passes of a sweep, and 0
+    for a head whose z is the same in both."""
     model = run.model
     heads = tuple(Head(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads))
     asked = Asked(

@@ -11,7 +11,7 @@ from torch import nn
 from attnwidget import AttnWidgetError, ModelError, load_model, score
 from attnwidget.analysis import COMPARED, HeadScores, compare
 from attnwidget.errors import PositionError, PromptError
-from tests.models import D_HEAD, HEADS, IDS, LAYERS, OTHER_IDS, WINDOW, fresh, induction_model, name_of, subject
+from tests.models import D_HEAD, HEADS, IDS, LAYERS, OTHER_IDS, VOCAB, WINDOW, fresh, induction_model, name_of, subject
 
 N = len(IDS)
 LONGER = [*IDS[:3], 21, *IDS[3:6], 88, *IDS[7:]]  # one put in, one replaced
@@ -302,6 +302,23 @@ def test_swapping_the_prompts(name, other_ids, alignment):
         assert np.array_equal(kl["denoising"], kl_back["noising"])
 
 
+@pytest.mark.parametrize("same_first", [False, True])
+def test_swapping_the_prompts_with_the_tokens_of_default(same_first):
+    s = subject("llama")
+    run = s.model.run(IDS)
+    first, second = run.logits_at().topk(2).indices.tolist()
+    changed = ([*IDS[:at], token, *IDS[at + 1 :]] for at in range(N) for token in range(10, VOCAB, 7))
+    for other in map(s.model.run, changed):
+        best = other.logits_at().topk(2).indices.tolist()
+        if (best[0] == first and best[1] != second) if same_first else best[0] != first:
+            break
+    there, back = (compare(*pair) for pair in ((run, other), (other, run)))
+    assert there.answers.first_choice_differs != same_first
+    sign = -1 if same_first else 1  # of the other two tokens the difference is turned round as well
+    assert np.array_equal(there.values["denoising"], sign * back.values["noising"]) and np.abs(there.values["denoising"]).max() > 0.01
+    assert np.array_equal(there.values["noising"], sign * back.values["denoising"])
+
+
 @pytest.mark.parametrize("name", ["gpt2", "bert"])
 def test_identical_prompts_differ_in_nothing(name):
     s = subject(name)
@@ -310,9 +327,22 @@ def test_identical_prompts_differ_in_nothing(name):
         assert (found.values[number] == 0).all(), number
     for number in ("correlation", "correlation_without_first", "z_cosine", "map_cosine", "output_correlation"):
         assert found.values[number] == pytest.approx(1, abs=1e-12), number
-    assert np.abs(found.values["noising"]).max() < 1e-5 and np.abs(found.values["denoising"]).max() < 1e-5
+    assert not found.values["noising"].any() and not found.values["denoising"].any()
+    run = s.model.run(IDS)
+    resampled = score(run, mode="resample", reference=s.model.run(IDS))
+    assert not resampled.values.any() and (resampled.extra["first_choice"] == int(run.logits_at().argmax())).all()
     assert (found.answers.kl, found.answers.js, found.answers.difference) == (0, 0, 0) and not found.answers.first_choice_differs
     assert not found.pattern_difference("L0H0").values.any()
+
+
+def test_heads_whose_output_is_the_same_in_both_prompts_carry_nothing():
+    """What comes after the answer's position cannot reach it; below the first layer only the last token differs."""
+    s = subject("llama")
+    run, other = s.model.run(IDS), s.model.run([*IDS[:-1], 99])
+    other = other.ablate("L2H1")
+    run = run.ablate("L2H1")
+    found = compare(run, other, metric="kl")
+    assert found.values["noising"][2, 1] == 0 and np.count_nonzero(found.values["noising"]) == LAYERS * HEADS - 1
 
 
 def test_what_is_constant_has_no_correlation():
