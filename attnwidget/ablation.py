@@ -77,6 +77,10 @@ class Ablation:
         mode, layers = MODES[self.mode], sorted({head.layer for head in self.heads})
         return [self._edit(run, mode, layer) for layer in layers]
 
+    def changes(self, run: Run) -> bool:
+        """False where `run` has to the bit what would be put there already: of z that is taken from another prompt."""
+        return self.mode != "resample" or self.reference is None or differs(run, self.reference, self.heads, self.positions)
+
     def _edit(self, run: Run, mode: Mode, layer: int) -> Edit:
         made = {h.head: mode.make(run, self, h) for h in self.heads if h.layer == layer}
         where = slice(None) if self.positions is None else list(self.positions)
@@ -102,6 +106,13 @@ class Ablation:
             n = len(self.reference)
             return f"{n} reference prompt{'s' if n > 1 else ''}, {sum(len(_content(r)) for r in self.reference)} positions, without BOS"
         return f"the run on {_short(self.reference.text)}"
+
+
+def differs(run: Run, source: Run, heads: Sequence[Head], positions: Sequence[int] | None = None) -> bool:
+    """Whether some head's z, as it acts in two runs of one length, is not the same to the bit at `positions`."""
+    where = slice(None) if positions is None else list(positions)
+    pairs = ((run._z(h.layer)[where, h.head], source._z(h.layer)[where, h.head]) for h in heads)
+    return any(not torch.equal(a, b) for a, b in pairs)
 
 
 _DONE = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from numbers import Integral
 
 from .errors import PromptError, TokenError
+
+_STAND_INS, _MARKS = ("mask", "unk"), ("bos", "eos", "sep", "cls", "pad")
 
 
 class Vocabulary:
@@ -37,12 +39,25 @@ class Vocabulary:
     def prepends_bos(self) -> bool:
         return self.bos_id is not None and self.prefix == (self.bos_id,)
 
-    @property
-    def specials(self) -> list[str]:
-        """The texts of the tokens that are marks and not words: beginning and end of text, padding, turns of a chat."""
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The tokens that are marks and not words: beginning and end of text, separators, padding, turns of a chat. None without a
+        tokenizer."""
         added = getattr(self.tokenizer, "added_tokens_decoder", {})  # Llama 3's turns of a chat are special here alone
         ids = {*getattr(self.tokenizer, "all_special_ids", []), *(i for i, token in added.items() if token.special)}
-        return [self.text(i) for i in sorted(ids) if i < self.size]
+        return frozenset(i for i in ids if i < self.size) - self.stand_in_ids
+
+    @cached_property
+    def stand_in_ids(self) -> frozenset[int]:
+        """A mask and an unknown token: special to the tokenizer, but each stands in the place of a word. One that is a mark as well is none
+        of these: GPT-2's unknown token is its end of text."""
+        roles = [{getattr(self.tokenizer, f"{name}_token_id", None) for name in names} for names in (_STAND_INS, _MARKS)]
+        return frozenset(i for i in roles[0] - roles[1] if i is not None and i < self.size)
+
+    @property
+    def specials(self) -> list[str]:
+        """The texts of `special_ids`."""
+        return [self.text(i) for i in sorted(self.special_ids)]
 
     @property
     def special(self) -> str:

@@ -229,3 +229,19 @@ def test_what_a_person_may_mean():
         plain.find("Mary went home")
     with pytest.raises(TokenError, match="No token 9999"):
         plain.find("#9999")
+
+
+# -- marks that are no words ----------------------------------------------------------------------------------------
+
+
+def test_marks_are_what_is_special_but_a_mask_and_an_unknown_token():
+    words = Vocabulary(word_pieces(), 9)
+    assert words.special_ids == {2, 3} and words.stand_in_ids == {1, 4} and words.specials == ["[CLS]", "[SEP]"]
+    assert bare.special_ids == bare.stand_in_ids == frozenset()
+
+
+def test_an_unknown_token_that_ends_the_text_as_well_is_a_mark():
+    like_gpt2 = words_only()
+    like_gpt2.add_special_tokens({"eos_token": "<s>", "unk_token": "<s>"})
+    words = Vocabulary(like_gpt2, 4)
+    assert words.special_ids == {0} and words.stand_in_ids == frozenset() and words.specials == ["<s>"]

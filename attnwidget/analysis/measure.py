@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import metrics
 from ..errors import AttnWidgetError, ModelError
 from ..run import Run
+from .pooling import cosine_distance, l2_distance, pooled, pooled_positions
 
 _POSITIONS = 64  # whose probabilities are in memory at once, [position, vocabulary] in float64
 
@@ -126,6 +127,27 @@ def named(token: object) -> bool:
     return token is not None and not (isinstance(token, str) and token == "")
 
 
+def _embedding_cosine(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    return cosine_distance(pooled(before), pooled(after))
+
+
+def _embedding_l2(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
+    return l2_distance(pooled(before), pooled(after))
+
+
+# Of models without a head, whose "logits" are their last hidden states [position, d_model]. They have no gradient at the run they are
+# measured from, as KL has none.
+EMBEDDING_METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("embedding_cosine", "cosine distance of the mean-pooled embedding", "", False, _embedding_cosine, whole=True),
+        Metric("embedding_l2", "L2 distance of the mean-pooled embedding", "", False, _embedding_l2, whole=True),
+        Metric("embedding_cosine_cls", "cosine distance of the first token's embedding", "", False, _embedding_cosine, whole=True),
+        Metric("embedding_l2_cls", "L2 distance of the first token's embedding", "", False, _embedding_l2, whole=True),
+    )
+}
+
+
 def make_measure(
     run: Run,
     metric: str,
@@ -139,11 +161,16 @@ def make_measure(
     `target` is the first choice of the clean run unless given, `against` the best other token of the clean run. `position` None is where
     the model answers.
     """
+    if isinstance(metric, str) and metric in EMBEDDING_METRICS:
+        return _of_embedding(run, EMBEDDING_METRICS[metric])
     if not isinstance(metric, str) or metric not in METRICS:
         raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(METRICS)}.")
     chosen, model = METRICS[metric], run.model
     if model.answer == "none":
-        raise ModelError(f"{model.name} has no head that answers: load it with one, or ask for 'output_norm' or a pattern statistic.")
+        raise ModelError(
+            f"{model.name} has no head that answers: load it with one, ablate with metric='embedding_cosine', "
+            "or ask for 'output_norm' or a pattern statistic."
+        )
     if chosen.whole and model.answer != "next":
         raise ModelError(
             f"Perplexity is defined for models that predict the next token; {model.name} does not: ask for 'kl' or 'logit_diff'."
@@ -160,6 +187,15 @@ def make_measure(
     positions = tuple(range(len(run.ids))) if chosen.whole else () if at is None else (at,)
     before = run.logits if chosen.whole else run.logits_at(at)[None] if at is not None else run.logits_at()
     return Measure(chosen, at, positions, before, run.ids, target_id, against_id, chosen.label.format(**names))
+
+
+def _of_embedding(run: Run, metric: Metric) -> Measure:
+    if run.model.answer != "none":
+        raise ModelError(
+            f"{metric.name!r} is about models without a head, and {run.model.name} has one that answers: ask for 'kl' or 'logit_diff'."
+        )
+    positions = pooled_positions(run, "cls" if metric.name.endswith("_cls") else "mean")
+    return Measure(metric, None, positions, run.logits[list(positions)], run.ids, None, None, metric.label)
 
 
 def _pair(run: Run, at: int | None, target: str | int | None, against: str | int | None) -> tuple[int, int | None]:

@@ -79,8 +79,7 @@ def _ordinary(model: Model, taken: set[int]) -> list[int]:
     if tokenizer is None:
         return [i for i in range(words.size) if i not in taken]
     # A vocabulary is often padded beyond its tokens; reserved special tokens are named in one of two places.
-    special = set(tokenizer.all_special_ids)
-    special |= {i for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special}
+    special = words.special_ids | words.stand_in_ids
     return [i for i in range(min(words.size, len(tokenizer))) if i not in special and i not in taken]
 
 

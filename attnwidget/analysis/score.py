@@ -15,7 +15,7 @@ from .attribution import attribution, gradient, gradient_activation
 from .direct import direct_logit, output_norm
 from .headscores import HeadScores
 from .integrated import integrated_gradients
-from .measure import METRICS, Measure, make_measure, named
+from .measure import EMBEDDING_METRICS, METRICS, Measure, make_measure, named
 from .method import Asked, Found, Method, Partial, Progress
 from .origin import origin
 from .qkfix import attribution_qkfix
@@ -23,6 +23,7 @@ from .sweep import ablation
 
 _UNGIVEN = {"mode": "zero", "reference": None, "positions": None, "scale": 0.0, "threshold": 0.1, "seed": 0}
 _ALL = tuple(METRICS)
+_KNOWN = {**METRICS, **EMBEDDING_METRICS}
 _SMOOTH = tuple(name for name in METRICS if name != "kl")
 _SMOOTH_FIRST = ("logit_diff", *(name for name in _SMOOTH if name != "logit_diff"))
 
@@ -128,7 +129,7 @@ def score(
         method: `ablation` is measured, one forward a head; `attribution`, `attribution_qkfix` and `integrated_gradients` estimate it;
             `gradient`, `gradient_activation`, `direct_logit` and `output_norm` are what they say.
         metric: one of `METRICS`, where the method asks something of the answer; by default KL for what can measure it,
-            else the logit difference.
+            else the logit difference. Of a model without a head, `ablation` takes one of `EMBEDDING_METRICS`.
         target, against: tokens; by default the clean run's first choice and the best other token.
         mode, positions, reference, scale, threshold, seed: what is done to a head, as in `Run.ablate`.
         position: where the answer is read; by default the last token, or the first mask.
@@ -257,6 +258,10 @@ def _metric(method: Method, metric: str | None) -> str | None:
             raise AttnWidgetError(f"{method.name!r} asks nothing of the answer, so it takes no metric: leave metric= out.")
         return None
     name = method.metrics[0] if metric is None else metric
+    if name in EMBEDDING_METRICS:
+        if method.name != "ablation":
+            raise AttnWidgetError(f"The change of an embedding is measured, by 'ablation', and not estimated by {method.name!r}.")
+        return name
     if name in METRICS and name not in method.metrics:
         raise AttnWidgetError(_refused(method, name))
     return name
@@ -267,9 +272,9 @@ def _refuse_unused(method: str, metric: str | None, **tokens: object) -> None:
     if method not in METHODS:
         return  # which `score_each` says
     name = _metric(METHODS[method], metric)
-    needs = METRICS[name].needs if name in METRICS else ()
+    needs = _KNOWN[name].needs if name in _KNOWN else ()
     for token, value in tokens.items():
-        if named(value) and token not in needs and (name is None or name in METRICS):
+        if named(value) and token not in needs and (name is None or name in _KNOWN):
             asks, way = (f"metric {name!r}", ", or ask for metric='logit_diff'") if name else (f"{method!r}", "")
             raise AttnWidgetError(f"{asks} takes no {token}: leave {token}= out{way}.")
 
@@ -277,9 +282,9 @@ def _refuse_unused(method: str, metric: str | None, **tokens: object) -> None:
 def _refuse_position(run: Run, method: str, metric: str | None, position: int | None) -> None:
     """As with tokens; `score_each` may be asked about a position and, beside that, for a number of the whole prompt."""
     name = _metric(METHODS[method], metric) if method in METHODS else None
-    if position is None or name not in METRICS:
+    if position is None or name not in _KNOWN:
         return
-    if METRICS[name].whole:
+    if _KNOWN[name].whole:
         raise AttnWidgetError(f"metric {name!r} is about the whole prompt, so it takes no position: leave position={position!r} out.")
     if run.model.answer == "class":
         raise AttnWidgetError(

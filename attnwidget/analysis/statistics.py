@@ -17,6 +17,8 @@ from ..run import Run
 from .headscores import HeadScores
 from .method import Progress
 from .patterns import in_parts
+from .sinks import SAID, check_first, rows_to_one
+from .specials import check_special, special_positions
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,30 @@ class Rows:
 
     attention: Tensor
     visible: Tensor
+    left_out: tuple[int, ...] = ()
+    """Keys that are left out; `attention` is 0 there, and `visible` does not count them."""
+    unasked: tuple[int, ...] = ()
+    """Queries that are left out."""
 
     @cached_property
     def chosen(self) -> Tensor:
         """The queries that may see more than one key, [query]."""
-        return self.visible > 1
+        return (self.visible > 1) & self._all_but(self.unasked)
+
+    def share(self, back: int) -> Tensor:
+        """Mean over queries of `A[q, q - back]`, [head], where both are kept and q may see more than one key or is not the first."""
+        chosen = self.chosen if back == 0 else self._all_but(self.unasked)
+        both = chosen[back:] & self._all_but(self.left_out)[: len(chosen) - back]
+        return self.mean(self.attention.diagonal(-back, -2, -1)[:, both])
+
+    def mean(self, values: Tensor) -> Tensor:
+        """[head] of [head, query]. Rows that keep nothing of their attention (0/0) are in no mean where keys are left out."""
+        return values.nanmean(-1) if self.left_out else values.mean(-1)
+
+    def _all_but(self, positions: tuple[int, ...]) -> Tensor:
+        kept = torch.ones_like(self.visible, dtype=torch.bool)
+        kept[list(positions)] = False
+        return kept
 
     @cached_property
     def spread(self) -> Tensor:
@@ -58,19 +79,21 @@ class Statistic:
 
 
 def _first_token_share(rows: Rows) -> Tensor:
-    return rows.attention[:, 1:, 0].mean(-1)
+    if 0 in rows.left_out:
+        return torch.full_like(rows.attention[:, 0, 0], torch.nan)
+    return rows.mean(rows.attention[:, 1:, 0][:, rows._all_but(rows.unasked)[1:]])
 
 
 def _previous_token_share(rows: Rows) -> Tensor:
-    return rows.attention.diagonal(-1, -2, -1).mean(-1)
+    return rows.share(1)
 
 
 def _current_token_share(rows: Rows) -> Tensor:
-    return rows.attention.diagonal(0, -2, -1)[:, rows.chosen].mean(-1)
+    return rows.share(0)
 
 
 def _maximum(rows: Rows) -> Tensor:
-    return rows.attention.amax(-1)[:, rows.chosen].mean(-1)
+    return rows.mean(rows.attention.amax(-1)[:, rows.chosen])
 
 
 def _entropy(rows: Rows) -> Tensor:
@@ -114,6 +137,13 @@ class HeadStatistics:
     dtype: str = ""
     conditional: tuple[Head, ...] = ()
     """Heads that were ablated in the run."""
+    note: str = ""
+    """What was left out of the patterns; empty where nothing was."""
+
+    def describe(self) -> str:
+        """One line for under a table: what was read, what was left out, on which weights."""
+        ablated = f"with {', '.join(map(str, self.conditional))} ablated" if self.conditional else ""
+        return "; ".join(part for part in ("Statistics of attention patterns", self.note, ablated, self.processing, self.dtype) if part)
 
     def scores(self, name: str) -> HeadScores:
         """One of them as `HeadScores`, for the grid and for ranking."""
@@ -124,7 +154,7 @@ class HeadStatistics:
             values=self.values[name],
             method=name,
             label=statistic.label,
-            formula=statistic.formula,
+            formula="; ".join(part for part in (statistic.formula, self.note) if part),
             unit=statistic.unit,
             exact=True,
             signed=False,
@@ -139,51 +169,73 @@ class HeadStatistics:
         layers, heads = (axis.ravel() for axis in np.indices(next(iter(self.values.values())).shape))
         names = [str(Head(int(layer), int(head))) for layer, head in zip(layers, heads, strict=True)]
         columns = {name: values.ravel() for name, values in self.values.items()}
-        return pd.DataFrame({"head": names, "layer": layers, "index": heads, **columns})
+        frame = pd.DataFrame({"head": names, "layer": layers, "index": heads, **columns})
+        frame.attrs = {name: getattr(self, name) for name in ("note", "processing", "dtype")}
+        return frame
 
     def __repr__(self) -> str:
         shape = next(iter(self.values.values())).shape
-        return f"HeadStatistics({shape[0]} layers × {shape[1]} heads: {', '.join(self.values)})"
+        note = f"; {self.note}" if self.note else ""
+        return f"HeadStatistics({shape[0]} layers × {shape[1]} heads: {', '.join(self.values)}{note})"
 
     def _repr_html_(self) -> str:
         return self.to_frame().style.format(precision=4, na_rep="").to_html()
 
 
-def head_statistics(run: Run, progress: Progress | None = None) -> HeadStatistics:
+def head_statistics(run: Run, progress: Progress | None = None, *, first: str = "keep", special: str = "keep") -> HeadStatistics:
     """All of `STATISTICS` for every head, from the patterns as they act in `run`, one layer at a time.
 
     No forward for a short prompt, whose patterns the run keeps; one block a layer for a long one. The keys that a query may see are the
     earlier ones and itself where the model is causal, all where it is not, and in a layer with a sliding window only those as near as
     the farthest that any of its heads looks at. `progress(done, total, text)` is called before each layer.
+
+    Args:
+        first: `hide` leaves the first token out as a key, `renormalise` then makes the rest of each row sum to 1; see `without_first`.
+            Queries that may see one other key only are in no mean, and the share on the first token is undefined.
+        special: `discount` leaves out the queries and the keys that are special tokens ([CLS], [SEP], <s>, padding).
     """
-    return _read(run, tuple(STATISTICS), progress)
+    return _read(run, tuple(STATISTICS), progress, first, special)
 
 
-def head_statistic(run: Run, name: str, progress: Progress | None = None) -> HeadScores:
+def head_statistic(run: Run, name: str, progress: Progress | None = None, *, first: str = "keep", special: str = "keep") -> HeadScores:
     """One of `STATISTICS` for every head, as `head_statistics` computes it. Undefined (NaN) for a prompt of one token."""
     if name not in STATISTICS:
         raise AttnWidgetError(f"No pattern statistic {name!r}: there are {', '.join(STATISTICS)}.")
-    return _read(run, (name,), progress).scores(name)
+    return _read(run, (name,), progress, first, special).scores(name)
 
 
-def _read(run: Run, names: Sequence[str], progress: Progress | None) -> HeadStatistics:
+def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str, special: str) -> HeadStatistics:
     model = run.model
+    check_first(first)
+    check_special(special)
+    marks = special_positions(run) if special == "discount" else ()
+    left_out = tuple(sorted({*marks, *(() if first == "keep" else (0,))}))
     values = {name: np.full((model.n_layers, model.n_heads), np.nan) for name in names}
     for layer in range(model.n_layers):
         if progress is not None:
             progress(layer, model.n_layers, "Reading the patterns")
         pattern = run.patterns(layer)
-        visible = _visible(pattern, model.causal)
+        seen = seen_cells(pattern, model.causal)
+        seen[:, list(left_out)] = False
+        visible = seen.sum(-1).double()
         for heads, some in in_parts(pattern):
-            rows = Rows(some, visible)
+            some[..., list(left_out)] = 0
+            rows = Rows(rows_to_one(some) if first == "renormalise" else some, visible, left_out, marks)
             for name in names:
                 values[name][layer, heads] = STATISTICS[name].function(rows).cpu().numpy()
     dtype = str(model.dtype).removeprefix("torch.")
-    return HeadStatistics(values, model.processing, dtype, run.ablation.heads)
+    note = "; ".join(part for part in (SAID[first], _discounted(run, marks, first) if special == "discount" else "") if part)
+    return HeadStatistics(values, model.processing, dtype, run.ablation.heads, note)
 
 
-def _visible(pattern: Tensor, causal: bool) -> Tensor:
-    """How many keys each query may see in this layer, [query], from its patterns [head, query, key].
+def _discounted(run: Run, marks: Sequence[int], first: str) -> str:
+    names = list(dict.fromkeys(run.tokens[position] for position in marks))
+    shares = ", shares still of the whole" if names and first == "keep" else ""
+    return f"special tokens left out as queries and keys ({', '.join(names) if names else 'none in this prompt'}){shares}"
+
+
+def seen_cells(pattern: Tensor, causal: bool) -> Tensor:
+    """Which keys each query may see in this layer, [query, key], from its patterns [head, query, key]; on the CPU for Apple's GPUs.
 
     No configuration says it for every model: sliding windows are named in many ways, and GPT-Neo's are in its blocks. But what is
     masked is exactly 0, so a window shows in that no head of the layer looks further than it.
@@ -191,8 +243,8 @@ def _visible(pattern: Tensor, causal: bool) -> Tensor:
     away = _away(pattern.shape[-1], pattern.device)
     reach = away.where((pattern > 0).any(0), 0).max()
     seen = away <= reach
-    count = (seen.tril() if causal else seen).sum(-1)
-    return (count.cpu() if count.device.type == "mps" else count).double()
+    seen = seen.tril() if causal else seen
+    return seen.cpu() if seen.device.type == "mps" else seen
 
 
 def _away(n: int, device: torch.device) -> Tensor:

@@ -60,7 +60,8 @@ class Stream:
         self.ended: Ended | None = None
         self.steps: list[Step] = []
         self._sampling, self._most, self._ends = sampling, most, ends
-        self._specials = frozenset(self.model.vocabulary.specials)
+        words = self.model.vocabulary
+        self._specials = words.special_ids | words.stand_in_ids  # what no text is made of
         self._predict = _predictor(run, self.cached)
 
     def advance(self, u: float) -> None:
@@ -89,7 +90,7 @@ class Stream:
         best = metrics.best(logits, _ALTERNATIVES)
         *likely, own = log_probs[[*best, chosen]].exp().tolist()
         alternatives = tuple(Alternative(i, text(i), p) for i, p in zip(best, likely, strict=True))
-        return Step(chosen, text(chosen), own, text(chosen) in self._specials, alternatives)
+        return Step(chosen, text(chosen), own, chosen in self._specials, alternatives)
 
     def _text(self) -> str:
         # Not the new tokens alone: SentencePiece drops the space of a first token, and a character may have begun in the prompt.

@@ -19,8 +19,8 @@ def ablation(asked: Asked) -> Found:
     """`effect(answer with the head ablated)` for each head of `asked.heads`, in the run it is asked of: with what is ablated there
     already, so that one is conditional. All measures are read off the same logits.
 
-    Heads go from the lowest layer up. Progress is counted in blocks run, which is what takes the time: a head of layer l costs
-    the L - l blocks above it. `extra["first_choice"]` is the id of the token (or class) that comes first with the head ablated, where
+    Heads go from the lowest layer up; one whose z is already what would be put there has effect 0, unswept. Progress is counted in
+    blocks run, which is what takes the time: a head of layer l costs the L - l blocks above it. `extra["first_choice"]` is the id of the token (or class) that comes first with the head ablated, where
     one position is asked about; of equal ones that which came first before, else the lowest.
     """
     run, model = asked.run, asked.run.model
@@ -30,6 +30,10 @@ def ablation(asked: Asked) -> Found:
     # Classifiers answer once, whatever the position.
     positions = sorted({at for measure in asked.measures for at in measure.positions})
     columns = [[positions.index(at) for at in measure.positions] for measure in asked.measures]
+
+    # Rows that run together are rounded otherwise than one alone: what changes nothing must not get the difference for an effect.
+    idle = [head for head in heads if not asked.ablate([head]).changes(run)]
+    heads = [head for head in heads if head not in idle]
 
     def variants() -> Iterator[list[Edit]]:
         # One by one: an edit may hold a pattern of its own, [query, key] in float64.
@@ -42,9 +46,18 @@ def ablation(asked: Asked) -> Found:
             answered, first = at, int(measure.row(measure.before).argmax())
     firsts = asked.empty()
 
+    if idle:
+        # What is not defined for the run itself is no effect of 0.
+        nothing = [0.0 if np.isfinite(_effects(measure, measure.before[None])[0]) else np.nan for measure in asked.measures]
+        for head in idle:
+            for of, effect in zip(values, nothing, strict=True):
+                of[head] = effect
+            firsts[head] = np.nan if first is None else first
+            known[head] = True
     cost = [model.n_layers - head.layer for head in heads]
-    done = 0
-    asked.progress(0, sum(cost), f"0 of {len(heads)} heads ablated")
+    done = sum(model.n_layers - head.layer for head in idle)
+    total, all_heads = done + sum(cost), len(idle) + len(heads)
+    asked.progress(done, total, f"{len(idle)} of {all_heads} heads ablated")
     for indices, logits in wavefront(
         model.engine, run._recording, variants(), positions or None, base=run._edits, resid=run._resid, max_rows=asked.chunk
     ):
@@ -66,7 +79,7 @@ def ablation(asked: Asked) -> Found:
             known[heads[index]] = True
             done += cost[index]
         asked.partial(values[0].copy(), known.copy())
-        asked.progress(done, sum(cost), f"{known.sum()} of {len(heads)} heads ablated")
+        asked.progress(done, total, f"{known.sum()} of {all_heads} heads ablated")
     extra = {} if answered is None else {"first_choice": firsts}
     return Found(values[0], extra=extra, others=tuple(values[1:]))
 

@@ -70,6 +70,28 @@ def position(args: dict) -> int | None:
     return None if value == -1 else value
 
 
+def choice(args: dict, name: str, known: tuple[str, ...]) -> str:
+    value = args.get(name)
+    if value not in known:
+        raise AttnWidgetError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}.")
+    return value
+
+
+def heads(args: dict, model: Model) -> list[Head]:
+    """One at least."""
+    found = parse_heads(args.get("heads") or [], model.n_layers, model.n_heads)
+    if not found:
+        raise AttnWidgetError("No heads were given: name at least one.")
+    return found
+
+
+def positions(args: dict, most: int) -> list[int]:
+    given = args.get("positions")
+    if not isinstance(given, list) or not 1 <= len(given) <= most:
+        raise AttnWidgetError(f"positions must be a list of 1 to {most} positions.")
+    return [integer(position) for position in given]
+
+
 def switch(args: dict, name: str) -> bool:
     value = args.get(name, False)
     if not isinstance(value, bool):

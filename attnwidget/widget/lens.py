@@ -6,7 +6,6 @@ import numpy as np
 
 from ..analysis.impact import layer_impact
 from ..analysis.lens import LogitLens, logit_lens
-from ..errors import AttnWidgetError
 from ..run import AblatedRun
 from . import arguments
 from .jobs import Job
@@ -17,7 +16,7 @@ MOST = 128  # positions of one table: what a page asks for is a window of the pr
 
 def table(run: AblatedRun, args: dict, job: Job) -> dict:
     """`Lens` in js/src/source/ops.ts."""
-    positions, middle = _positions(args), arguments.switch(args, "middle")
+    positions, middle = arguments.positions(args, MOST), arguments.switch(args, "middle")
     sides = [run.clean, run] if run.ablation.heads else [run.clean]
     lenses: list[LogitLens] = []
     for i, side in enumerate(sides):
@@ -53,13 +52,6 @@ def column(run: AblatedRun, args: dict, job: Job) -> dict:
         "ablated": _choices(ablated) if ablated else None,
         "texts": {str(i): token for lens in lenses for i, token in lens.top_tokens.items()},
     }
-
-
-def _positions(args: dict) -> list[int]:
-    given = args.get("positions")
-    if not isinstance(given, list) or not 1 <= len(given) <= MOST:
-        raise AttnWidgetError(f"positions must be a list of 1 to {MOST} positions.")
-    return [arguments.integer(position) for position in given]
 
 
 def _table(lens: LogitLens) -> dict:

@@ -16,9 +16,10 @@ from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
-from . import arguments, circuits, generation, lens, scores, studies
-from .jobs import BACKGROUND, SOON, URGENT, Job
+from . import arguments, circuits, compared, embedding, generation, inside, lens, pairs, scores, studies, weighted
+from .jobs import BACKGROUND, LAST, SOON, URGENT, Job
 from .kinds import kinds
+from .pacing import PATIENCE
 from .question import question
 from .session import Session
 from .wire import Array
@@ -49,6 +50,11 @@ def _outcome(session: Session, args: dict, job: Job) -> object:
     run = ablated_run(session, args.get("ablation"))
     k = max(1, min(50, arguments.integer(args.get("k", 10))))
     return outcome(run, arguments.position(args), target=arguments.text(args, "target"), against=arguments.text(args, "against"), k=k)
+
+
+def _embedding(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return embedding.answer(ablated_run(session, args.get("ablation")))
 
 
 def _whole_prompt(session: Session, args: dict, job: Job) -> object:
@@ -89,7 +95,7 @@ def _patterns(session: Session, args: dict, job: Job) -> object:
 
 def _scores(session: Session, args: dict, job: Job) -> object:
     _current(session, args)
-    return scores.answer(question(session, args), job, arguments.seconds(args, "patience", scores.PATIENCE))
+    return scores.answer(question(session, args), job, arguments.seconds(args, "patience", PATIENCE))
 
 
 def _kinds(session: Session, args: dict, job: Job) -> object:
@@ -134,6 +140,62 @@ def _circuit(session: Session, args: dict, job: Job) -> object:
     return circuits.answer(session, args, job)
 
 
+def _weighted(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return weighted.weighted(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _aggregate(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return weighted.aggregate(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _qk(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.scores(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _why(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.sources(ablated_run(session, args.get("ablation")), args, job)
+
+
+def _ov(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.circuit_ov(session.clean, args, job)
+
+
+def _qk_circuit(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.circuit_qk(session.model, args, job)
+
+
+def _composition(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return inside.composed(session.model, args, job)
+
+
+def _other(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    begins = session.clean.prepend_bos
+    return {"tokens": [session.model.vocabulary.text(i) for i in session.model.encode(arguments.text(args, "text"), begins)]}
+
+
+def _compare(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return compared.answer(session, args, job)
+
+
+def _compared_patterns(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return compared.patterns(session, args, job)
+
+
+def _compare_many(session: Session, args: dict, job: Job) -> object:
+    _current(session, args)
+    return pairs.answer(session, args, job)
+
+
 def _token(session: Session, args: dict, job: Job) -> object:
     model, typed = session.model, arguments.text(args, "text")
     if model.labels is not None:
@@ -148,15 +210,29 @@ def _token(session: Session, args: dict, job: Job) -> object:
 
 OPS: dict[str, Op] = {
     "outcome": Op(_outcome),
+    "embedding": Op(_embedding),
     "token": Op(_token),
     "patterns": Op(_patterns),
     "thumbnails": Op(_thumbnails, SOON),
     # Every position's logits: for a long prompt that is longer than the click's own forward, so the answer is painted before it.
     "whole_prompt": Op(_whole_prompt, SOON),
+    "weighted": Op(_weighted, SOON),
+    "aggregate": Op(_aggregate, SOON),
     "lens": Op(_lens, SOON),
     "lens_column": Op(_lens_column, SOON),
     "kinds": Op(_kinds, SOON),
     "counterfactual": Op(_counterfactual, SOON),
+    "qk": Op(_qk, SOON),
+    # Asked by a click, but seconds of a deep head: what a click changes elsewhere overtakes it between layers.
+    "why": Op(_why, SOON),
+    "ov": Op(_ov, SOON),
+    "qk_circuit": Op(_qk_circuit, SOON),
+    "composition": Op(_composition, SOON),
+    # "compare" is SOON until what differs is said; its effects are LAST.
+    "other": Op(_other),
+    "compare": Op(_compare, SOON),
+    "compared_patterns": Op(_compared_patterns, SOON),
+    "compare_many": Op(_compare_many, LAST),
     "scores": Op(_scores, BACKGROUND),
     "generate": Op(_generate, BACKGROUND),
     "study": Op(_study, BACKGROUND),

@@ -10,11 +10,11 @@ import numpy as np
 from ..analysis.correlation import pearson, spearman
 from ..analysis.headscores import HeadScores
 from ..analysis.score import METHODS
-from .wire import Array
+from .wire import Array, floats
 
 _SAVED_IN_FULL = 2000  # heads; larger models are saved with as many figures as are shown, three, and without the estimate
 
-_QUESTION = ("run_key", "method", "metric", "target", "against", "position", "ablation", "conditional")
+_QUESTION = ("run_key", "method", "metric", "target", "against", "position", "ablation", "conditional", "compared", "leaving")
 
 
 def painted(
@@ -27,7 +27,7 @@ def painted(
     estimate: dict | None = None,
 ) -> dict:
     """`Scores` of js/src/source/ops.ts."""
-    values = _floats(scores.values)
+    values = floats(scores.values)
     return {
         "method": scores.method,
         "label": scores.label,
@@ -85,7 +85,7 @@ def together(
     beside = None
     if estimate is not None:
         beside = {
-            "values": _floats(estimate.values),
+            "values": floats(estimate.values),
             "formula": estimate.formula,
             "pearson": pearson(measured.values, estimate.values) if finished else None,
             "spearman": spearman(measured.values, estimate.values) if finished else None,
@@ -115,9 +115,3 @@ def _plain(value: object, digits: int) -> object:
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value
-
-
-def _floats(values: np.ndarray) -> Array:
-    with np.errstate(over="ignore"):
-        short = values.astype(np.float32)
-    return Array(np.where(np.isfinite(short), short, np.float32(np.nan)))

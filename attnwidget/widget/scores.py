@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +10,12 @@ import numpy as np
 from ..analysis.headscores import HeadScores
 from ..errors import AttnWidgetError
 from . import arguments
-from .jobs import Job, Overtaken
+from .comparing import WAYS
+from .jobs import Job
+from .pacing import steps
 from .painted import painted, together
-from .question import Question, exactly, found, keep, question, sweep_of
+from .question import Question, compared, exactly, found, keep, question, sweep_of
 from .session import Session
-from .sweep import Sweep
-
-PATIENCE = 20.0  # seconds, where a request does not say
-_EARLY = 0.25  # of the patience: after that, a sweep that was thought to be within it may exceed it ...
-_GRACE = 1.5  # ... so many times, rather than be stopped when it is nearly done
-_YIELDS = 3  # times in a row that a step is given up for a gesture; holding a key down must not stop a sweep for ever
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +24,8 @@ def answer(asked: Question, job: Job, patience: float | None) -> dict:
     """The reply to the request. What is ablation is estimated first, then measured for as long as `patience` allows."""
     if asked.name == "ablation":
         return _ablation(asked, job, patience)
+    if asked.name in WAYS:
+        return _exchange(asked, job, patience)
     scores, seconds = found(asked, job.chunk)
     return painted(scores, asked.kind, np.where(np.isnan(scores.values), 0, 2), scores.exact, seconds)
 
@@ -52,11 +48,27 @@ def _ablation(asked: Question, job: Job, patience: float | None) -> dict:
     estimate = _estimate(asked, job)
     if sweep is not None:
         job.chunk(*sweep.progress, now(estimate))
-        for _ in _steps(sweep, job, patience):
+        for _ in steps(sweep, job, patience):
             job.chunk(*sweep.progress, now(estimate))
         if sweep.finished:
             keep(asked, sweep)
     return now(estimate)
+
+
+def _exchange(asked: Question, job: Job, patience: float | None) -> dict:
+    """What each head carries of the difference between two prompts, one way, as far as it is measured."""
+    two, way = compared(asked, job.chunk), asked.name
+    sweep = two.sweeps[way]
+
+    def now() -> dict:
+        scores = two.now.scores(way)
+        _, measured, finished = two.effects(way)
+        answer = painted(scores, asked.kind, np.where(measured, 2, 0), finished, sweep.seconds, None if finished else sweep.remaining)
+        return answer if finished else answer | {"describe": f"unfinished, {scores.describe().removesuffix('; exact')}"}
+
+    for _ in steps(sweep, job, patience):
+        job.chunk(*sweep.progress, now())
+    return now()
 
 
 def zeroing(session: Session, args: dict, job: Job) -> dict[str, HeadScores]:
@@ -69,34 +81,13 @@ def zeroing(session: Session, args: dict, job: Job) -> dict[str, HeadScores]:
         try:
             if session.recall(asked.run, asked.key) is None:
                 sweep = sweep_of(asked)
-                for _ in _steps(sweep, job, None):
+                for _ in steps(sweep, job, None):
                     job.chunk(*sweep.progress)
                 keep(asked, sweep)
             exact[metric] = exactly(asked)
         except AttnWidgetError:
             continue  # the overview says why
     return exact
-
-
-def _steps(sweep: Sweep, job: Job, patience: float | None) -> Iterator[None]:
-    """Steps the sweep until it is finished or, once its pace is known, will not be within `patience`. Between steps others may run."""
-    spent, given_up = 0.0, 0
-    while not sweep.finished:
-        if patience is not None and sweep.settled:
-            allowed = patience if spent <= _EARLY * patience else _GRACE * patience
-            if spent + sweep.remaining > allowed:
-                return
-        before = sweep.seconds
-        try:
-            with job.redoable() if given_up < _YIELDS else nullcontext():
-                sweep.step()
-        except Overtaken:
-            given_up += 1
-        else:
-            given_up = 0
-            spent += sweep.seconds - before
-        if not sweep.finished:
-            yield
 
 
 def _estimate(asked: Question, job: Job) -> HeadScores | None:

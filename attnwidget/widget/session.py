@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from ..analysis.circuit import Circuit
+from ..analysis.comparison import Comparison
 from ..analysis.headscores import HeadScores
 from ..analysis.studied import Study
 from ..errors import PromptError
@@ -18,7 +19,8 @@ from .sweep import Sweep
 
 _KEPT = 8  # ablated runs: a residual stream each; enough for undo, redo and two views
 _KEPT_SCORES = 64  # a number per head each: every metric of a few sweeps, and the statistics
-_KEPT_SWEEPS = 4
+_KEPT_SWEEPS = 6  # of the heads ablated, given others or not; of heads exchanged with another prompt, both ways
+_KEPT_COMPARISONS = 4
 _KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
 
 
@@ -47,6 +49,9 @@ class Session:
         self._references: OrderedDict[str, Run] = OrderedDict()
         self._study: Study | None = None
         self._circuit: Circuit | None = None
+        self._comparisons: OrderedDict[Hashable, Comparison] = OrderedDict()
+        self.compared: object = None
+        """The prompt beside another as it was asked for last, with what there is of its effects (`comparing.Compared`)."""
 
     def start(self, prompt: str | list[int], prepend_bos: bool) -> str:
         """Takes a new prompt (a text, or ids as they are; already checked) and gives its key; the forward is made when first needed."""
@@ -103,9 +108,9 @@ class Session:
                 _kept(self._scores, key, _KEPT_SCORES, lambda: finished)
 
     def sweep(self, run: Run, key: Hashable, make: Callable[[], Sweep]) -> Sweep:
-        """The sweep under `key`, as far as it has come, or a new one."""
+        """The sweep under `key`, as far as it has come, or a new one. Also of a reference prompt's run, while that is kept."""
         with self._lock:
-            if run.clean is not self.clean:
+            if run.clean is not self.clean and run not in self._references.values():
                 return make()
             while key not in self._sweeps and len(self._sweeps) >= _KEPT_SWEEPS:
                 del self._sweeps[self._spare()]
@@ -141,6 +146,17 @@ class Session:
             if run is self._clean:
                 self._circuit = circuit
 
+    def comparison(self, key: Hashable, make: Callable[[], Comparison]) -> Comparison:
+        """The comparison of the prompt with another under `key`. It is made without the lock: cells may use the model meanwhile."""
+        with self._lock:
+            clean = self.clean
+            if (kept := self._comparisons.get(key)) is not None:
+                self._comparisons.move_to_end(key)
+                return kept
+        made = make()
+        with self._lock:
+            return made if clean is not self._clean else _kept(self._comparisons, key, _KEPT_COMPARISONS, lambda: made)
+
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
         with self._lock:
@@ -149,7 +165,8 @@ class Session:
 
     def _forget(self) -> None:
         self._clean = self._study = self._circuit = None
-        for kept in (self._ablated, self._scores, self._sweeps, self._references):
+        self.compared = None
+        for kept in (self._ablated, self._scores, self._sweeps, self._references, self._comparisons):
             kept.clear()
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import traitlets as t
 
 from ..ablation import MODES
-from ..analysis.measure import METRICS
+from ..analysis.measure import EMBEDDING_METRICS, METRICS
 from .traits import Choice, Heads
 
 PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
-TABS = ("overview", "ranking", "kinds", "lens", "generation", "study", "circuit")
+TABS = ("overview", "ranking", "kinds", "lens", "generation", "study", "circuit", "compare", "inside")
 
 
 class State(t.HasTraits):
@@ -31,10 +31,21 @@ class State(t.HasTraits):
     shown = Heads(maxlen=1).tag(sync=True)
     # Positions may be negative, counted from the end: -1 stays "the last token" when the prompt changes.
     query = t.Int(-1).tag(sync=True)
-    attention_kind = Choice(("raw", "change"), "raw").tag(sync=True)
+    # `change` is of the present run less the clean one; the others weigh a pattern by what is moved along it.
+    attention_kind = Choice(("raw", "change", "v_norm", "vo_norm", "signed", "z_cosine"), "raw").tag(sync=True)
+    # Weighted maps only: each row divided by its sum.
+    row_normalised = t.Bool(False).tag(sync=True)
+    attention_view = Choice(("maps", "lines"), "maps").tag(sync=True)
+    # One map made of many beside the heads' own: of the heads selected, of the layer of the one shown, through all layers.
+    aggregate = Choice(("", "mean", "layer", "rollout"), "").tag(sync=True)
     hide_first = t.Bool(False).tag(sync=True)
+    # With `hide_first`: what is left of a row is made to sum to 1.
+    renormalise = t.Bool(False).tag(sync=True)
+    # Special tokens ([CLS], <s>) left out of maps, of comparisons and, as the first token is, of statistics of the pattern.
+    discount_special = t.Bool(False).tag(sync=True)
     cell_view = Choice(("patterns", "scores"), "patterns").tag(sync=True)
-    # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, or a kind of head.
+    # What colours the grid and orders the ranking: a method of `score`, a statistic of the pattern, a kind of head, or a number of two
+    # prompts (which needs `other`).
     score = t.Unicode("ablation").tag(sync=True)
     # Which tab of the bottom section is open; empty when all are closed, so that nothing is computed for them.
     tab = Choice(("", *TABS), "ranking").tag(sync=True)
@@ -55,10 +66,13 @@ class State(t.HasTraits):
     # Token texts, " Mary" with its space. Empty: the model's own first choice, and what overtook it.
     target = t.Unicode("").tag(sync=True)
     against = t.Unicode("").tag(sync=True)
-    # The number that scores of effects are about.
-    metric = Choice(tuple(METRICS), "kl").tag(sync=True)
+    # The number that scores of effects are about; of a model without a head, how far its embedding moves.
+    metric = Choice((*METRICS, *EMBEDDING_METRICS), "kl").tag(sync=True)
     # Whether effects are measured from the run with `ablated` ablated, instead of from the clean one.
     conditional = t.Bool(False).tag(sync=True)
+
+    # The prompt that this one is compared with; empty while there is none.
+    other = t.Unicode("").tag(sync=True)
 
     # -- which panels this view has; `HeadGrid` is this widget with panels=["grid"] ------------------------------
     panels = t.List(t.Enum(PANELS), list(PANELS)).tag(sync=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..analysis.headscores import HeadScores
+from ..analysis.measure import EMBEDDING_METRICS, METRICS
 from ..analysis.score import METHODS, scorable, score_each
 from ..heads import Head
 from ..run import Run
@@ -23,6 +24,14 @@ _GROWTH = 4  # a step is at most as many times as large as the last, whose time 
 # A step has at least so many tokens, heads times those of the prompt: four heads of a short prompt take hardly longer than one, whose
 # products are as long as it takes to read the weights.
 TOKENS = 64
+
+# Metrics that are read off the same logits, so that one sweep answers all of them: those of one position, and those of an embedding.
+_GROUPS = (tuple(name for name, metric in METRICS.items() if not metric.whole), tuple(EMBEDDING_METRICS))
+
+
+def swept_together(metric: str) -> tuple[str, ...]:
+    """The metrics that one sweep answers when it is asked for this one."""
+    return next((group for group in _GROUPS if metric in group), (metric,))
 
 
 class Sweep:

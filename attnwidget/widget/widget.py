@@ -13,6 +13,7 @@ import traitlets as t
 
 from ..analysis import Outcome, outcome
 from ..analysis.circuit import Circuit
+from ..analysis.comparison import Comparison
 from ..analysis.headscores import HeadScores
 from ..analysis.studied import Study
 from ..chat import is_chat
@@ -20,7 +21,7 @@ from ..errors import AttnWidgetError, ModeError, PositionError, PromptError
 from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
-from .facts import default_score, facts, refused_metric, refused_score
+from .facts import default_metric, default_score, facts, refused_metric, refused_score
 from .jobs import worker_of
 from .ops import ablated_run
 from .question import check_name, exactly, question
@@ -64,6 +65,7 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
         self._studied: tuple[str, bool, list[int]] | None = None
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
         traits.setdefault("score", default_score(self.model))
+        traits.setdefault("metric", default_metric(self.model))
         super().__init__(
             model_name=self.model.name,
             n_layers=self.model.n_layers,
@@ -101,7 +103,17 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
         """What the grid is coloured by: `w.score` of every head, under `w.metric`, `w.mode` and so on. What is ablation is measured to
         the end, from where the picture has come; what is there already costs nothing."""
         asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
-        return exactly(question(self._session, {"method": self.score, "ablation": self._intervention, **asked}))
+        two = {name: getattr(self, name) for name in ("other", "discount_special", "renormalise")}
+        left = {name: getattr(self, name) for name in ("hide_first", "discount_special", "renormalise")}
+        how = {"ablation": self._intervention, "compared": two, "leaving": left}
+        return exactly(question(self._session, {"method": self.score, **how, **asked}))
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The prompt beside `w.other`, as it was shown last: `.answers`, `.scores("js")`, `.to_frame()`. None until there is one.
+        `compare(w.run.clean, model.run(w.other))` makes one here and now."""
+        two = self._session.compared
+        return two.now if two is not None and two.asked.other == self.other else None
 
     @property
     def study(self) -> Study | None:
@@ -152,6 +164,13 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
     def _check_prompt(self, proposal: dict) -> str:
         # What is studied as ids fits as such, though its text might be cut into more.
         if self._studied is None or proposal["value"] != self._studied[0]:
+            self._ids(proposal["value"], self.prepend_bos)
+        return proposal["value"]
+
+    @t.validate("other")
+    @refusing
+    def _check_other(self, proposal: dict) -> str:
+        if proposal["value"]:
             self._ids(proposal["value"], self.prepend_bos)
         return proposal["value"]
 
@@ -279,7 +298,9 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
         if name == "prompt" and is_chat(value):
             self._set_chat(value)
             return
-        if name == "prompt" and not isinstance(value, str):
+        if name == "other" and is_chat(value):
+            value = self.model.chat(value)
+        if name in ("prompt", "other") and not isinstance(value, str):
             value = self.model.vocabulary.written(value)
         try:
             super().__setattr__(name, value)

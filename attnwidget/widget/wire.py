@@ -19,6 +19,13 @@ class Array:
     scale: float = 1.0
 
 
+def floats(values: np.ndarray) -> Array:
+    """As float32; what is undefined, or too large for it, is NaN."""
+    with np.errstate(over="ignore"):
+        short = values.astype(np.float32)
+    return Array(np.where(np.isfinite(short), short, np.float32(np.nan)))
+
+
 def pack(result: object) -> tuple[object, list[bytes]]:
     """`result` as JSON and buffers. Dataclasses become objects, tuples lists, `Array`s stubs `{$buffer, dtype, shape, scale}`."""
     buffers: list[bytes] = []

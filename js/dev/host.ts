@@ -3,6 +3,7 @@
 import type { Ops } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { circuitAt } from "./circuit";
+import { comparison } from "./compare";
 import { generationAt } from "./generation";
 import { answer, type Shape } from "./kernel";
 import { scoresAt } from "./scores";
@@ -15,6 +16,8 @@ export class FakeModel {
   delay = 30;
   /** Milliseconds that measuring a head takes. */
   pace = 0;
+  /** Why the kernel does not answer an op. */
+  readonly refused: Partial<Record<keyof Ops, string>> = {};
   readonly #handlers = new Map<string, Set<Handler>>();
   readonly #shape: Shape;
   readonly sent: unknown[] = [];
@@ -53,6 +56,10 @@ export class FakeModel {
       setTimeout(() => this.#sweep(message.id, message.args as never, 0), this.delay);
       return;
     }
+    if (message.op === "compare") {
+      setTimeout(() => this.#compare(message.id, message.args as never, 0), this.delay);
+      return;
+    }
     if (message.op === "generate") {
       setTimeout(() => this.#write(message.id, message.args as never, this.pace === 0 ? 10_000 : 1), this.delay);
       return;
@@ -67,6 +74,8 @@ export class FakeModel {
     }
     setTimeout(() => {
       try {
+        const why = this.refused[message.op as keyof Ops];
+        if (why) throw new Error(why);
         const { result, buffers = [] } = answer(this, this.#shape, message.op, message.args);
         this.emit("msg:custom", { id: message.id, ok: true, result }, buffers);
       } catch (error) {
@@ -119,6 +128,21 @@ export class FakeModel {
     }
     this.emit("msg:custom", { id, progress: [done, steps, `sets of ${done + 1}`], partial: result }, []);
     setTimeout(() => this.#search(id, args, done + 1), 100 * this.pace);
+  }
+
+  /** What differs comes first, then one head after the other. */
+  #compare(id: string, args: Ops["compare"]["args"], done: number): void {
+    if (this.#cancelled.has(id)) return;
+    const total = 2 * this.#shape.layers * this.#shape.heads;
+    const slow = args.patience !== null && done > 0 && (this.pace * total) / 1000 > args.patience;
+    const at = this.pace === 0 ? total : done;
+    const { result, buffers, whole } = comparison(this.#shape, this.traits.tokens, args, at);
+    if (whole || slow) {
+      this.emit("msg:custom", { id, ok: true, result }, buffers);
+      return;
+    }
+    this.emit("msg:custom", { id, progress: [at, total, "measuring"], partial: result }, buffers);
+    setTimeout(() => this.#compare(id, args, done + 20), 20 * this.pace);
   }
 
   /** Scores come in parts: the estimate, then ever more that is measured. */

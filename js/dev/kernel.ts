@@ -2,9 +2,12 @@
 
 import type { State } from "../src/state.gen";
 import { counterfactual } from "./circuit";
+import { comparedMany, comparedPatterns, cut } from "./compare";
 import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
+import { composition, ov, qk, qkCircuit, why } from "./inside";
 import { lens, lensColumn } from "./lens";
+import { aggregate, weighted } from "./weighted";
 
 export interface Shape {
   layers: number;
@@ -114,6 +117,21 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       }
       return { result: { heads: list, maps: stub([list.length, T, T], "float32"), change: null }, buffers };
     }
+    case "weighted":
+      return weighted(args as never, tokens.length, causal, String(model.traits.facts.answer), (l, h) =>
+        pattern(l, h, tokens, causal),
+      );
+    case "aggregate":
+      return aggregate(args as never, shape, tokens.length, (l, h) => pattern(l, h, tokens, causal));
+    case "other":
+      if (String(args.text).trim() === "") throw new Error("The prompt is empty. Type at least one token.");
+      return { result: { tokens: cut(String(args.text)) } };
+    case "compared_patterns":
+      return comparedPatterns(tokens, args as never, causal, pattern);
+    case "compare_many":
+      return comparedMany(shape, args as never);
+    case "embedding":
+      return { result: embedding((args.ablation as { heads: [number, number][] }).heads.length, tokens.length) };
     case "overview":
       return { result: overview(layers, heads, tokens) };
     case "kinds":
@@ -124,6 +142,16 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       return lens(layers, args as never);
     case "lens_column":
       return lensColumn(layers, args as never);
+    case "qk":
+      return qk(args as never, tokens.length, causal);
+    case "why":
+      return why(args as never, tokens.length, heads);
+    case "ov":
+      return ov(args as never, tokens);
+    case "qk_circuit":
+      return qkCircuit(args as never);
+    case "composition":
+      return composition(args as never, layers, heads);
     case "token": {
       const text = String(args.text);
       if (text.length > 12) throw new Error(`“${text}” is 3 tokens. Type one of them.`);
@@ -138,6 +166,22 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
     default:
       throw new Error(`bug: no op ${op}`);
   }
+}
+
+function embedding(off: number, length: number) {
+  const row = (pooling: string, label: string, positions: number, more: number) => ({
+    pooling,
+    label,
+    positions,
+    cosine: 0.038 * off * more,
+    l2: 0.276 * off * more,
+    norm: { clean: 6.02, ablated: 5.91 },
+  });
+  const rows = [row("mean", "mean-pooled", length, 1), row("cls", "first-token", 1, 1.7)];
+  return {
+    rows,
+    note: `mean-pooled embedding over ${length} positions; z set to zero at all positions; float32; exact`,
+  };
 }
 
 function outcome(args: Record<string, unknown>, tokens: string[]) {

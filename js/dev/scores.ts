@@ -33,6 +33,8 @@ export const SCORE_FACTS: Facts = {
     score("output_norm", "output norm", statistic),
     score("entropy", "entropy", { ...statistic, unit: "nats" }),
     score("previous_token", "previous token", kind),
+    score("js", "Jensen-Shannon divergence of attention", { ...statistic, unit: "nats", compared: true }),
+    score("noising", "noising", { metrics: ALL, compared: true }),
     score("induction", "induction", { ...kind, refused: "The tokenizer has too few tokens for random repeats." }),
   ] as Facts["scores"],
   metrics: [

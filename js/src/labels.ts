@@ -29,6 +29,15 @@ export function subscripts(tokens: readonly string[]): (number | null)[] {
   });
 }
 
+const DIGITS = "₀₁₂₃₄₅₆₇₈₉";
+
+/** Each token as it stands at a map: without the mark of a leading space, a repeat with its number. */
+export function tokenLabels(tokens: readonly string[]): string[] {
+  const repeats = subscripts(tokens);
+  const number = (n: number | null) => (n === null ? "" : String(n).replace(/\d/g, (d) => DIGITS[Number(d)]!));
+  return tokens.map((token, i) => bare(token) + number(repeats[i] ?? null));
+}
+
 export function headName(head: Head): string {
   return `L${head[0]}H${head[1]}`;
 }

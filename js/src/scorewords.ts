@@ -19,6 +19,8 @@ export function quantity(scores: Scores, tokens: number): string {
 /** What the two colours mean, where there are two. */
 export function signWords(scores: Pick<Scores, "signed" | "kind" | "metric" | "method">): string {
   if (scores.kind !== "effect" || !scores.signed) return "";
+  if (scores.method === "noising" || scores.method === "denoising")
+    return "orange carries what the prompt has more of than the other, purple the reverse";
   // Changes, not drops: up is neither help nor harm.
   if (scores.metric === "entropy") return "orange: less certain without it, purple: more certain";
   if (scores.metric === "perplexity") return "orange: worse without it, purple: better";

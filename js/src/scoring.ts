@@ -17,6 +17,9 @@ export const CLEAN: Ablation = {
   reference: [],
 };
 
+export const NO_OTHER =
+  "There is no second prompt to compare with: set w.other = '…', or type one under “Two prompts”.";
+
 export interface Scoring {
   /** Of the trait `score`; undefined where this model has no such score. */
   fact: ReadonlySignal<ScoreFact | undefined>;
@@ -46,16 +49,32 @@ export function createScoring(
     return metrics.includes(state.metric.value) ? state.metric.value : (metrics[0] ?? null);
   });
   const refused = computed(() => {
+    if (fact.value?.compared && state.other.value === "") return NO_OTHER;
     const found = facts.value.metrics.find(({ name }) => name === metric.value);
     return fact.value?.refused ?? found?.refused ?? null;
   });
   const conditional = computed(
-    () => fact.value?.kind === "effect" && state.conditional.value && ablation.value.heads.length > 0,
+    () =>
+      fact.value?.kind === "effect" &&
+      !fact.value.compared &&
+      state.conditional.value &&
+      ablation.value.heads.length > 0,
   );
   const base = computed(() => {
     const run_key = state.run_key.value;
     if (!run_key || !fact.value || refused.value || !shown()) return null;
     const effect = fact.value.kind === "effect";
+    const { other, hide_first, discount_special, renormalise } = state;
+    const compared = fact.value.compared && {
+      other: other.value,
+      discount_special: discount_special.value,
+      renormalise: renormalise.value,
+    };
+    const left = fact.value.of_pattern && {
+      hide_first: hide_first.value,
+      renormalise: hide_first.value && renormalise.value,
+      discount_special: discount_special.value,
+    };
     const how = fact.value.modes || conditional.value ? ablation.value : CLEAN;
     return {
       run_key,
@@ -67,6 +86,8 @@ export function createScoring(
       position: fact.value.kind === "kind" ? -1 : state.position.value,
       ablation: conditional.value ? how : { ...how, heads: [] },
       conditional: conditional.value,
+      ...(compared && { compared }),
+      ...(left && { leaving: left }),
     };
   });
   const key = computed(() => JSON.stringify(base.value));

@@ -1,9 +1,12 @@
 // What the panels of one view read and do. It holds no data of its own: traits are the model's, answers are the source's.
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { type Attending, createAttending } from "./attending";
 import { type Circuits, createCircuits } from "./circuit";
+import { type Comparing, createComparing } from "./compare";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
+import { createInside, type Inside } from "./inside";
 import { hasHead, sameHead } from "./labels";
 import { createLens, type Lenses } from "./lens";
 import type { Traits } from "./model";
@@ -12,6 +15,9 @@ import { CLEAN, createScoring, type Scoring } from "./scoring";
 import { keepEstimates } from "./source/estimates";
 import type {
   Ablation,
+  Aggregate,
+  Composition,
+  EmbeddingChange,
   Facts,
   Head,
   Kinds,
@@ -19,16 +25,22 @@ import type {
   LensColumn,
   Ops,
   Outcome,
+  Ov,
   Overview,
   Patterns,
+  Qk,
+  QkCircuit,
   Scores,
   Source,
   Thumbnails,
+  Weighted,
   WholePrompt,
+  Why,
 } from "./source/ops";
 import { patient } from "./source/patient";
-import { keepPatterns, patternLimit } from "./source/patterns";
+import { keepPatterns } from "./source/patterns";
 import { type Resource, resource } from "./source/resource";
+import { keepWeighted } from "./source/weighted";
 import type { State } from "./state.gen";
 import { createFinding, type Finding } from "./study";
 
@@ -43,6 +55,8 @@ export interface Store {
   /** From the traits. */
   ablation: ReadonlySignal<Ablation>;
   outcome: Resource<Outcome>;
+  /** In its place, of a model without a head. */
+  embedding: Resource<EmbeddingChange>;
   wholePrompt: Resource<WholePrompt>;
   thumbnails: Resource<Thumbnails>;
   /** As saved with the notebook, where no answer has come yet. */
@@ -60,8 +74,17 @@ export interface Store {
   /** At the query. */
   lensColumn: Resource<LensColumn>;
   lensView: Lenses;
+  /** Of the head that is shown, while its tab is open. */
+  inside: Inside;
+  qk: Resource<Qk>;
+  why: Resource<Why>;
+  ov: Resource<Ov>;
+  /** From the weights alone: asked while they are unfolded. */
+  qkCircuit: Resource<QkCircuit>;
+  composition: Resource<Composition>;
   /** What the model writes, and the run under study that is one of its texts. Asked on a button, never by itself. */
   generating: Generating;
+  comparing: Comparing;
   generation: Generating["generation"];
   study: Generating["study"];
   /** Asked on a button too; its second prompt while its tab is open. */
@@ -70,6 +93,10 @@ export interface Store {
   finding: Finding;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
+  attending: Pick<Attending, "quantity" | "aggregated">;
+  /** Of the same heads, while such a quantity is chosen. */
+  weighted: Resource<Weighted>;
+  aggregate: Resource<Aggregate>;
   /** The prompt being run, if one is. */
   prompt: Resource<{ run_key: string }>;
   runPrompt(text: string, prependBos: boolean, keep?: "all" | "end"): void;
@@ -177,6 +204,14 @@ export function createStore(
     },
     (args, options) => source.ask("outcome", args, options),
   );
+  const embedding = resource(
+    () => {
+      const run_key = run();
+      const asks = run_key && has("outcome") && facts.value.answer === "none" && asked.value.heads.length > 0;
+      return asks ? { run_key, ablation: asked.value } : null;
+    },
+    (args, options) => source.ask("embedding", args, options),
+  );
   const wholePrompt = resource(
     () => {
       const run_key = run();
@@ -230,13 +265,25 @@ export function createStore(
   const lensView = createLens(state, facts, asked, query, () => open("lens"));
   const lens = resource(lensView.table, (args, options) => source.ask("lens", args, options));
   const lensColumn = resource(lensView.column, (args, options) => source.ask("lens_column", args, options));
-  const patterns = resource(() => {
-    const run_key = run();
-    const { selected, shown, tokens } = state;
-    const heads = [...shown.value, ...selected.value.filter((head) => !hasHead(shown.value, head))];
-    if (!run_key || heads.length === 0 || !has("attention", "tokens")) return null;
-    return { run_key, ablation: asked.value, heads: heads.slice(0, patternLimit(tokens.value.length)) };
-  }, keepPatterns(source));
+  const hover: Ui["hover"] = signal(null);
+  const locked = signal(false);
+  const inside = createInside(
+    state,
+    asked,
+    query,
+    { hover, locked },
+    () => open("inside"),
+    () => (qk.current.value ? qk.value.value : null),
+  );
+  const qk = resource(inside.qk, (args, options) => source.ask("qk", args, options));
+  const why = resource(inside.why, (args, options) => source.ask("why", args, options));
+  const ov = resource(inside.ov, (args, options) => source.ask("ov", args, options));
+  const qkCircuit = resource(inside.qkCircuit, (args, options) => source.ask("qk_circuit", args, options));
+  const composition = resource(inside.composition, (args, options) => source.ask("composition", args, options));
+  const attending = createAttending(state, asked, has);
+  const patterns = resource(attending.patterns, keepPatterns(source));
+  const weighted = resource(attending.weighted, keepWeighted(source));
+  const aggregate = resource(attending.aggregate, (args, options) => source.ask("aggregate", args, options));
 
   const wanted = signal<(Ops["prompt"]["args"] & { turn: number }) | null>(null);
   let turn = 0;
@@ -257,6 +304,7 @@ export function createStore(
   const starting = () => [prompt, study];
   const circuit = createCircuits(state, facts, { patient: source, kernel }, () => open("circuit"), starting, set);
   const finding = createFinding(state, ablation, facts, outcome, kernel, starting, set);
+  const comparing = createComparing(state, facts, { patient: source, kernel }, () => open("compare"), set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
   const isSelected = (head: Head) => hasHead(state.selected.value, head);
@@ -274,7 +322,9 @@ export function createStore(
   };
   const apply = (step: Intervention | null) => step && set(step);
   const findings = [overview, kinds, lens, lensColumn, generation, study, circuit.pair, circuit.found, finding.search];
-  const owned = [outcome, wholePrompt, thumbnails, asking, ...findings, patterns, prompt];
+  const inner = [qk, why, ov, qkCircuit, composition, comparing];
+  const answers = [outcome, embedding, wholePrompt, thumbnails, asking, patterns, weighted, aggregate];
+  const owned = [...answers, ...findings, ...inner, prompt];
 
   return {
     state,
@@ -283,6 +333,7 @@ export function createStore(
     facts,
     ablation,
     outcome,
+    embedding,
     wholePrompt,
     thumbnails,
     scores,
@@ -300,12 +351,22 @@ export function createStore(
     lens,
     lensColumn,
     lensView,
+    inside,
+    qk,
+    why,
+    ov,
+    qkCircuit,
+    composition,
     generating,
+    comparing,
     generation,
     study,
     circuit,
     finding,
     patterns,
+    attending,
+    weighted,
+    aggregate,
     prompt,
     runPrompt,
     dismissPrompt() {
@@ -313,8 +374,8 @@ export function createStore(
     },
     query,
     ui: {
-      hover: signal(null),
-      locked: signal(false),
+      hover,
+      locked,
       hoverToken: signal(null),
       hoverHead: signal(null),
       tool: signal("look"),

@@ -12,10 +12,13 @@ const TOKENS = ["When", " Mary", " and", " Mary"];
 const STATE: State = {
   ablated: [],
   against: "",
+  aggregate: "",
   attention_kind: "raw",
+  attention_view: "maps",
   causal: true,
   cell_view: "scores",
   conditional: false,
+  discount_special: false,
   error: "",
   facts: {},
   hide_first: false,
@@ -25,6 +28,7 @@ const STATE: State = {
   n_heads: 9,
   n_kv_heads: 3,
   n_layers: 30,
+  other: "",
   panels: ["attention"],
   position: -1,
   positions: [],
@@ -32,6 +36,8 @@ const STATE: State = {
   prompt: "",
   query: -1,
   reference: [],
+  renormalise: false,
+  row_normalised: false,
   run_key: "a",
   scale: 0,
   score: "",
@@ -254,7 +260,7 @@ describe("what is drawn", () => {
     await open();
     await doing(() => root.querySelector<HTMLInputElement>("input[type=checkbox]")!.click());
     expect(signals.hide_first.value).toBe(true);
-    expect(root.textContent).toContain("column blank, rows not renormalised");
+    expect(root.textContent).toContain("the first token hidden, rows not renormalised");
     await doing(() => {
       store.ui.hover.value = { query: 1, key: 0 };
     });

@@ -41,6 +41,18 @@ describe("pooling", () => {
     expect(pool(m, whole(4), 2)[2]).toBeCloseTo(-0.6);
   });
 
+  it("lets no undefined cell hide a defined one in the same pixel", () => {
+    const m = matrix(4, { causal: false }, [
+      [0, 0, 0.4],
+      [1, 1, Number.NaN],
+      [2, 0, Number.NaN],
+      [2, 1, 0.2],
+    ]);
+    const pooled = pool(m, whole(4), 2);
+    expect(pooled[0]).toBeCloseTo(0.4);
+    expect(pooled[2]).toBeCloseTo(0.2);
+  });
+
   it("spreads a cell over all its pixels when there are more pixels than cells", () => {
     const pooled = pool(matrix(2, {}, [[1, 0, 0.7]]), whole(2), 6);
     for (let y = 3; y < 6; y++) for (let x = 0; x < 3; x++) expect(pooled[y * 6 + x]).toBeCloseTo(0.7);
@@ -117,6 +129,11 @@ describe("values", () => {
       "0",
     ]);
     expect([0.2, -0.2].map((v) => exactNumber(v, true))).toEqual(["+0.20", "−0.20"]);
+  });
+
+  it("over 1 have one figure after the point, from 10 on none", () => {
+    expect([1, 1.26, 9.96, 31.4].map(cellNumber)).toEqual(["1", "1.3", "10", "31"]);
+    expect([2, 4].map((v) => isNumbered(v, { signed: false, max: 30 }))).toEqual([false, true]);
   });
 
   it("get a number in the cell over 0.1, or over a tenth of a change's range", () => {

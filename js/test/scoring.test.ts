@@ -74,6 +74,23 @@ describe("the question", () => {
     measured.store.set({ conditional: false });
     expect(measured.asked).toHaveLength(1);
   });
+  it("of a statistic of the pattern says what is left out of that, as in the maps", () => {
+    const maximum = { name: "maximum", label: "maximum", unit: "", signed: false, kind: "statistic" as const };
+    const rest = { exact: true, metrics: [], modes: false, of_pattern: true, refused: null };
+    const { facts } = state();
+    const { store, asked } = setup({ score: "maximum", facts: { ...facts, scores: [{ ...maximum, ...rest }] } });
+    store.set({ renormalise: true }); // nothing is left out that it could be about
+    store.set({ hide_first: true });
+    store.set({ discount_special: true });
+    expect(asked.map(({ args }) => args.leaving)).toEqual([
+      { hide_first: false, renormalise: false, discount_special: false },
+      { hide_first: true, renormalise: true, discount_special: false },
+      { hide_first: true, renormalise: true, discount_special: true },
+    ]);
+    const norm = setup({ score: "output_norm" });
+    norm.store.set({ hide_first: true });
+    expect(norm.asked.map(({ args }) => args.leaving)).toEqual([undefined]);
+  });
   it("conditional: each further click asks what is left", () => {
     const { store, asked } = setup({ conditional: true });
     expect(asked[0]!.args.conditional).toBe(false);

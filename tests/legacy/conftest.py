@@ -3,7 +3,7 @@
 from importlib import metadata
 
 collect_ignore = (
-    ["test_generate.py", "test_hooked.py", "test_scores.py", "test_sweep.py"]
+    ["test_generate.py", "test_hooked.py", "test_inside.py", "test_scores.py", "test_sweep.py"]
     if int(metadata.version("transformer-lens").split(".")[0]) >= 4
     else []
 )

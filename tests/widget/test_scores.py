@@ -9,10 +9,11 @@ import torch
 import transformers as tf
 
 from attnwidget import AttentionWidget, AttnWidgetError, ModelError, load_model
+from attnwidget.analysis.embedding import embedding_change
 from attnwidget.analysis.headkinds import HeadKinds, KindScores
 from attnwidget.analysis.headscores import HeadScores
 from attnwidget.analysis.kinds import KINDS, detect_heads
-from attnwidget.analysis.measure import METRICS
+from attnwidget.analysis.measure import EMBEDDING_METRICS, METRICS
 from attnwidget.analysis.overview import overview
 from attnwidget.analysis.score import METHODS, score
 from attnwidget.analysis.statistics import STATISTICS, head_statistic
@@ -465,21 +466,51 @@ def test_the_overview_goes_on_with_the_grids_sweep(front, widget, run):
 # -- models that refuse -----------------------------------------------------------------------------------------------------
 
 
-def test_a_model_without_an_answer_is_scored_by_what_its_heads_write():
+def test_a_model_without_an_answer_is_scored_by_what_its_heads_do_to_its_embedding():
     model = subject("bert-base").model
     w = AttentionWidget(model, TEXT)
     front = Scores(w)
-    assert w.score == "output_norm"
-    same(front.scores(method=w.score)["values"], score(model.run(TEXT), "output_norm").values)
-    assert "no head that answers" in front.refused()
+    assert (w.score, w.metric) == ("ablation", "embedding_cosine")
+    run = model.run(TEXT)
+    for metric in EMBEDDING_METRICS:
+        w.metric = metric
+        found, exact = front.scores(metric=metric), score(run, metric=metric)
+        same(found["values"], exact.values)
+        assert found["exact"] and found["estimate"] is None and found["label"] == exact.label
+        assert np.array_equal(w.scores.values, exact.values)
+    assert len(w._session._sweeps) == 1, "one sweep answers all four"
+    # What the page had for another model's answer is taken as this one's first.
+    same(front.scores(metric="kl")["values"], score(run, metric="embedding_cosine").values)
+    same(front.scores(method="output_norm")["values"], score(run, "output_norm").values)
+    assert "no head that answers" in front.refused(method="attribution")
     refused = {fact["name"] for fact in w.facts["scores"] if fact["refused"]}
-    assert refused == {name for name, method in METHODS.items() if method.metrics}
-    assert all("no head that answers" in metric["refused"] for metric in w.facts["metrics"])
+    assert refused == {name for name, method in METHODS.items() if method.metrics} - {"ablation"}
+    assert [fact["name"] for fact in w.facts["metrics"]] == list(EMBEDDING_METRICS)
+    assert all(fact["refused"] is None for fact in w.facts["metrics"])
     for name, value in (("score", "attribution"), ("metric", "entropy")):
         with pytest.raises(ValueError, match="no head that answers"):
             setattr(w, name, value)
     result, _ = front.result("overview", run_key=w.run_key, ablation=CLEAN, position=-1, target="", against="")
     assert "no head that answers" in result["note"]
+
+
+def test_the_change_of_the_embedding_stands_where_the_prediction_would():
+    model = subject("bert-base").model
+    w = AttentionWidget(model, TEXT)
+    front = Scores(w)
+    result, _ = front.result("embedding", run_key=w.run_key, ablation=ablating((1, 2), (2, 0)))
+    for row, pooling in zip(result["rows"], ("mean", "cls"), strict=True):
+        expected = embedding_change(model.run(TEXT).ablate(["L1H2", "L2H0"]), pooling=pooling)
+        assert (row["pooling"], row["positions"]) == (pooling, len(expected.positions))
+        assert (row["cosine"], row["l2"]) == pytest.approx((expected.cosine_distance, expected.l2)) and row["l2"] > 0
+        lengths = np.linalg.norm(expected.clean), np.linalg.norm(expected.ablated)
+        assert (row["norm"]["clean"], row["norm"]["ablated"]) == pytest.approx(lengths)
+    assert "L1H2, L2H0" in result["note"] and "z set to zero" in result["note"]
+    answers = AttentionWidget(subject("bert").model, TEXT)
+    error = Front(answers).error("embedding", run_key=answers.run_key, ablation=ablating((1, 2)))
+    assert error["kind"] == "refused" and "answers with logits" in error["message"]
+    with pytest.raises(ValueError, match="answers with logits"):
+        answers.metric = "embedding_l2"
 
 
 def test_a_model_whose_self_test_failed_refuses_ablation_and_shows_the_rest():
@@ -580,6 +611,26 @@ def test_a_statistic_is_of_the_clean_run_in_a_cell_as_on_the_page(model):
     widget = AttentionWidget(model, PROMPT, ablated=["L1H0"], mode="uniform", conditional=True, score="entropy")
     clean = AttentionWidget(model, PROMPT, score="entropy")
     assert (widget.scores.values == clean.scores.values).all()
+
+
+def test_statistics_leave_out_what_the_maps_leave_out(front, widget, run):
+    left = {"hide_first": True, "renormalise": True, "discount_special": False}
+    kept, found = front.scores(method="maximum", metric=None), front.scores(method="maximum", metric=None, leaving=left)
+    expected = head_statistic(run, "maximum", first="renormalise")
+    same(found["values"], expected.values)
+    assert np.abs(found["values"] - kept["values"]).max() > 0.01
+    assert "the other keys of each row made to sum to 1" in found["formula"] and "made to sum" not in kept["formula"]
+    assert widget.scored["question"]["leaving"] == left
+    same(front.scores(method="maximum", metric=None)["values"], kept["values"])  # neither stands in for the other
+    widget.score, widget.hide_first = "maximum", True
+    same(widget.scores.values, head_statistic(run, "maximum", first="hide").values)
+    widget.discount_special = True
+    same(widget.scores.values, head_statistic(run, "maximum", first="hide", special="discount").values)
+    assert "special tokens left out" in widget.scores.describe()
+    # What says how much is written is of no pattern.
+    same(front.scores(method="output_norm", metric=None, leaving=left)["values"], score(run, "output_norm").values)
+    of = {fact["name"] for fact in widget.facts["scores"] if fact.get("of_pattern")}
+    assert of == set(STATISTICS)
 
 
 def test_integrated_gradients_say_how_far_they_are_off(model):

@@ -335,7 +335,7 @@ def test_the_state_that_a_notebook_saves_is_small(widget):
     import json
 
     state = {k: v for k, v in widget.get_state().items() if k not in ("_esm", "_css")}
-    assert len(json.dumps(state, default=str)) < 10_000
+    assert len(json.dumps(state, default=str)) < 12_000
 
 
 def test_outcome_refuses_a_mode_that_is_undefined_here(front, widget):

@@ -19,6 +19,7 @@ export function pool(m: Matrix, window: Window, pixels: number): Float32Array {
     const last = m.causal ? Math.min(count - 1, q0 + i - k0) : count - 1;
     for (let j = m.hideFirst && k0 === 0 ? 1 : 0; j <= last; j++) {
       const v = values[(q0 + i) * n + k0 + j];
+      if (Number.isNaN(v)) continue;
       const size = Math.abs(v);
       for (let y = from[i]; y < to[i]; y++) {
         for (let x = from[j]; x < to[j]; x++) {
@@ -53,7 +54,7 @@ export function rgba(m: Matrix, window: Window, pixels: number, dark: boolean): 
 
 export const GAP_FROM = 9; // px of a cell from which a gap between cells still leaves the cell
 const NUMBER_FROM = 17; // ".78" at 10.5 px is 15 px wide
-const MINUS = 6;
+const DIGIT = 6; // px more for each figure or sign beyond two
 
 /** The plot of a map. `g` is scaled by `dpr`; pixels are written past that scale. */
 export function paintMap(
@@ -96,8 +97,10 @@ export function paintCell(
   const c = rgb(ramp, t, dark);
   g.fillStyle = `rgb(${c.join(",")})`;
   g.fillRect(x, y, width - 1, height - 1);
-  const room = Math.min(width - (value < 0 ? MINUS : 0), height);
-  if (room < NUMBER_FROM || !isNumbered(value, m.scale)) return;
+  if (Math.min(width, height) < NUMBER_FROM || !isNumbered(value, m.scale)) return;
+  const text = cellNumber(value);
+  // A point takes hardly any room.
+  if (width < NUMBER_FROM + DIGIT * (text.replace(".", "").length - 2)) return;
   g.fillStyle = inkOn(c);
-  g.fillText(cellNumber(value), x + (width - 1) / 2, y + (height - 1) / 2 + 0.5);
+  g.fillText(text, x + (width - 1) / 2, y + (height - 1) / 2 + 0.5);
 }

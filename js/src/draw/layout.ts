@@ -1,6 +1,7 @@
 // Sizes of the attention section at a given width of the widget. Pure, so that "nothing moves" can be tested.
 
 import { type Frame, onDiagonal, type Window, whole } from "./geometry";
+import { type LineFrame, lineFrame } from "./lineframe";
 
 export const GUTTER = 28;
 export const FEW = 40; // tokens up to which every cell and every label is drawn
@@ -14,6 +15,7 @@ const QUERY_NAMES = 66;
 const CHARACTER = 7.25; // px of 12 px monospace
 const CLIP = 12;
 const SIDE_LEAST = 300;
+const LINES_LEAST = 140; // px between two columns of tokens beside which the rows of one query stand
 const MAP_LEAST = 330; // px, so that the readout of a two-token prompt has its place
 
 const shorten = (label: string, most: number) => (label.length > most ? `${label.slice(0, most - 1)}…` : label);
@@ -28,6 +30,8 @@ export interface Layout {
   columns: 1 | 2 | 3;
   small: { size: number; perRow: number; gap: number };
   plot: Frame;
+  /** In place of the plot, where lines are drawn. */
+  lines: LineFrame | null;
   /** Width the side column gets. */
   side: number;
 }
@@ -46,7 +50,7 @@ export function plotSide(room: number, n: number, dpr: number): number {
 }
 
 /** Room that labels need beside the plot. */
-function margins(labels: readonly string[], n: number, causal: boolean) {
+export function margins(labels: readonly string[], n: number, causal: boolean) {
   const drawn = n > SOME ? labels.map(tagText) : labels.map(clip);
   const longest = Math.max(3, ...drawn.map((text) => text.length)) * CHARACTER;
   const tilted = Math.ceil(longest * 0.72);
@@ -59,7 +63,7 @@ function margins(labels: readonly string[], n: number, causal: boolean) {
   return { left: 0, top: 1, right: Math.max(24, ...reach) + 14, bottom: past };
 }
 
-export function layout(width: number, labels: readonly string[], causal: boolean, dpr: number): Layout {
+export function layout(width: number, labels: readonly string[], causal: boolean, dpr: number, lines = false): Layout {
   const n = Math.max(1, labels.length);
   const columns = columnsAt(width);
   const perRow = columns === 1 ? 6 : 2;
@@ -79,16 +83,21 @@ export function layout(width: number, labels: readonly string[], causal: boolean
       axes: causal ? "diagonal" : "box",
     };
   };
+  const longest = Math.max(3, ...labels.map((label) => clip(label).length)) * CHARACTER;
+  const across = (room: number) => (lines ? lineFrame(room, n, longest + 12) : null);
   const base = { small: { size, perRow, gap } };
+  const below = { ...base, plot: plot(width - maps), lines: across(width - maps), side: width };
   if (columns === 3) {
     // The matrix of one query needs a readable column per token; the map gives way to it while its numbers still fit.
     const needed = n <= FEW ? Math.max(SIDE_LEAST, QUERY_NAMES + QUERY_COLUMN * n) : SIDE_LEAST;
-    const beside = plot(width - maps - GUTTER - needed);
-    const side = width - maps - beside.width - GUTTER;
-    if (n > FEW || (side >= needed && beside.side / n >= NAMED_CELL)) return { ...base, columns, plot: beside, side };
-    return { ...base, columns: 2, plot: plot(width - maps), side: width };
+    const room = width - maps - GUTTER - needed;
+    const beside = { ...base, plot: plot(room), lines: across(room) };
+    const side = width - maps - (beside.lines ?? beside.plot).width - GUTTER;
+    const fits = lines ? room >= 2 * longest + LINES_LEAST : beside.plot.side / n >= NAMED_CELL;
+    if (n > FEW || (side >= needed && fits)) return { ...beside, columns, side };
+    return { ...below, columns: 2 };
   }
-  return { ...base, columns, plot: plot(width - maps), side: width };
+  return { ...below, columns };
 }
 
 /** The frame of a zoomed map: the same outer box, so that zooming moves nothing else. */

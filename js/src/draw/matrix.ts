@@ -3,7 +3,7 @@
 import { attentionScale, type Ramp } from "./ramps";
 
 export interface Scale {
-  /** `change` runs from -max to max, attention from 0 to max. */
+  /** From -max to max; else from 0 to max. */
   signed: boolean;
   max: number;
 }
@@ -37,13 +37,13 @@ export function tone(value: number, scale: Scale): { ramp: Ramp; t: number } {
   return { ramp, t: attentionScale(Math.abs(value) / scale.max) };
 }
 
-/** The key a query looks at most (in `change`: whose weight moved most). */
-export function strongestKey(m: Matrix, query: number): number {
+/** The key a query looks at most (in `change`: whose weight moved most); `but`: a key that is left out. */
+export function strongestKey(m: Matrix, query: number, but = -1): number {
   let best = -1;
   let most = -1;
   for (let key = 0; key < m.n; key++) {
     const v = valueAt(m, query, key);
-    if (v !== null && Math.abs(v) > most) {
+    if (v !== null && key !== but && Math.abs(v) > most) {
       most = Math.abs(v);
       best = key;
     }
@@ -75,16 +75,16 @@ export function largest(values: Float32Array): number {
   return most;
 }
 
-/** A number inside a cell: ".78", "1", "−.12"; two decimals are what fits. */
+/** A number inside a cell: ".78", "1", "−.12", "2.4", "31"; two figures are what fits. */
 export function cellNumber(value: number): string {
   const size = Math.abs(value);
-  const digits = size >= 0.995 ? size.toFixed(0) : size.toFixed(2).slice(1);
+  const digits = size >= 0.995 ? String(Number(size.toFixed(size < 9.95 ? 1 : 0))) : size.toFixed(2).slice(1);
   return (value < 0 ? "−" : "") + digits;
 }
 
-/** Whether a cell gets its number: over 0.1, or over a tenth of the range of a change. */
+/** Whether a cell gets its number: over a tenth of its scale. */
 export function isNumbered(value: number, scale: Scale): boolean {
-  return Math.abs(value) > (scale.signed ? Math.max(0.005, 0.1 * scale.max) : 0.1);
+  return Math.abs(value) > Math.max(0.005, 0.1 * scale.max);
 }
 
 /** A value beside the map: two decimals, but never "0.00" for something that is not 0. */

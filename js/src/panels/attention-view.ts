@@ -1,40 +1,49 @@
 // What the attention section shows, derived from the store: one of these per panel, nothing in it outlives the panel.
 
-import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { type Frame, onDiagonal, type Window, whole } from "../draw/geometry";
 import { FEW, type Layout, layout, zoomed } from "../draw/layout";
-import { type Cell, exists, largest, type Matrix, type Scale, strongestKey } from "../draw/matrix";
-import { bare, hasHead, sameHead, subscripts } from "../labels";
-import type { Head, Patterns } from "../source/ops";
+import { LINES_UP_TO, type Pointed, type Side } from "../draw/lineframe";
+import { strongestQuery } from "../draw/lines";
+import { type Cell, exists, type Matrix, type Scale, strongestKey } from "../draw/matrix";
+import { hasHead, headName, tokenLabels } from "../labels";
+import type { Head } from "../source/ops";
 import { resolve, type Store } from "../store";
+import { createShown, type Shown } from "./attention-shown";
 
-/** The answer, with the tokens it was computed for: labels must not change under an old, dimmed map. */
-interface Snapshot {
-  patterns: Patterns;
-  tokens: string[];
-  made: string;
-}
-
-export interface AttentionView {
-  kind: ReadonlySignal<"raw" | "change">;
+export interface AttentionView extends Shown {
+  /** Of the large map. */
   scale: ReadonlySignal<Scale>;
-  tokens: ReadonlySignal<string[]>;
   labels: ReadonlySignal<string[]>;
-  n: ReadonlySignal<number>;
   /** Selected heads, in the order they were picked. */
   heads: ReadonlySignal<Head[]>;
   shown: ReadonlySignal<Head | null>;
-  /** null: not fetched yet. */
-  matrix(head: Head): Matrix | null;
+  /** The large map is one made of many, or will be. */
+  aggregated: ReadonlySignal<boolean>;
+  /** What the large map is of: "L9H3", "attention rollout, layers 0 to 29". */
+  name: ReadonlySignal<string>;
+  /** What the large map shows is on its way. */
+  waiting: ReadonlySignal<boolean>;
+  /** As `stale`, of the large map. */
+  largeStale: ReadonlySignal<boolean>;
+  /** Of the large map; null: not fetched yet. */
   shownMatrix: ReadonlySignal<Matrix | null>;
-  /** There has been an answer; without one there is nothing to point at. */
-  ready: ReadonlySignal<boolean>;
-  /** The old answer is still on screen. */
-  stale: ReadonlySignal<boolean>;
-  /** The query of the token strip. */
+  /** As `basis`, of the large map. */
+  largeBasis: ReadonlySignal<string>;
+  /** The query of the token strip; the only one that is defined where there is one. */
   query: ReadonlySignal<number>;
+  /** Both ends of what is strongest at a token of one side; a token is always most like itself, so that is left out. */
+  strongest(at: Pointed): Cell;
   /** The cross-hair: what is hovered, else the query of the token strip and the key it looks at most. */
   focus: ReadonlySignal<Cell>;
+  /** Lines between two columns in place of maps. */
+  lines: ReadonlySignal<boolean>;
+  /** Share of the scale from which a line is drawn. */
+  least: Signal<number>;
+  /** The column of the token that is pointed at. */
+  side: Signal<Side>;
+  /** The token whose lines alone are drawn; null: all. */
+  pointed: ReadonlySignal<Pointed | null>;
   layout: ReadonlySignal<Layout>;
   frame: ReadonlySignal<Frame>;
   /** null: the whole map. */
@@ -45,98 +54,73 @@ export interface AttentionView {
   inside: ReadonlySignal<boolean>;
 }
 
-const DIGITS = "₀₁₂₃₄₅₆₇₈₉";
-const subscript = (n: number | null) => (n === null ? "" : String(n).replace(/\d/g, (d) => DIGITS[Number(d)]!));
 /** The empty triangle holds the magnifier from this side on. */
 const MAGNIFIER_FROM = 470;
 
 export function createView(store: Store, dpr: ReadonlySignal<number>): AttentionView {
-  const { state, patterns, ui } = store;
-  const now = () => JSON.stringify([state.run_key.value, store.ablation.value]);
-
-  const snapshot = computed<Snapshot | null>(() => {
-    const value = patterns.value.value;
-    if (!value || value.maps.shape[0] === 0) return null;
-    // `peek`: an answer belongs to the run of the moment it came, not to the run of later.
-    return {
-      patterns: value,
-      tokens: state.tokens.peek(),
-      made: JSON.stringify([state.run_key.peek(), store.ablation.peek()]),
-    };
-  });
-  const n = computed(() => snapshot.value?.patterns.maps.shape[2] ?? state.tokens.value.length);
-  const tokens = computed(() => {
-    const old = snapshot.value?.tokens;
-    return old && old.length === n.value ? old : state.tokens.value;
-  });
-  const labels = computed(() => {
-    const repeats = subscripts(tokens.value);
-    return tokens.value.map((token, i) => bare(token) + subscript(repeats[i] ?? null));
-  });
-  const kind = computed(() =>
-    state.attention_kind.value === "change" && snapshot.value?.patterns.change ? "change" : "raw",
-  );
-  const scale = computed<Scale>(() => {
-    const change = snapshot.value?.patterns.change;
-    if (kind.value === "raw" || !change) return { signed: false, max: 1 };
-    // Below 0.05 a full range would paint rounding as an effect.
-    return { signed: true, max: Math.max(0.05, largest(floats(change.data, change.scale))) };
-  });
-  const matrix = (head: Head): Matrix | null => {
-    const value = snapshot.value?.patterns;
-    const at = value?.heads.findIndex((h) => sameHead(h, head)) ?? -1;
-    const tensor = kind.value === "change" ? value?.change : value?.maps;
-    if (!tensor || at < 0) return null;
-    const size = n.value * n.value;
-    return {
-      values: floats(tensor.data, tensor.scale).subarray(at * size, (at + 1) * size),
-      n: n.value,
-      causal: state.causal.value,
-      hideFirst: state.hide_first.value,
-      scale: scale.value,
-    };
-  };
+  const { state, ui } = store;
+  const of = createShown(store);
+  const { n, tokens, causal, matrix } = of;
+  const labels = computed(() => tokenLabels(tokens.value));
 
   const heads = state.selected;
   const shown = computed<Head | null>(() => state.shown.value[0] ?? heads.value.at(-1) ?? null);
-  const shownMatrix = computed(() => (shown.value ? matrix(shown.value) : null));
+  const aggregated = computed(() => store.attending.aggregated.value !== null);
+  const shownMatrix = computed(() => {
+    if (aggregated.value) return of.aggregate.value?.matrix ?? null;
+    return shown.value ? matrix(shown.value) : null;
+  });
 
   // Not `store.query`: that is resolved in the prompt of now, and the map may still be the one before.
-  const query = computed(() => resolve(state.query.value, n.value));
-  const rest = computed<Cell>(() => {
+  const query = computed(() => of.row.value ?? resolve(state.query.value, n.value));
+  const strongest = ({ side, token }: Pointed): Cell => {
     const m = shownMatrix.value;
-    return { query: query.value, key: m ? strongestKey(m, query.value) : 0 };
-  });
+    const but = of.kind.value === "z_cosine" ? token : -1;
+    if (side === "key") return { query: m ? strongestQuery(m, token, but) : token, key: token };
+    return { query: token, key: m ? strongestKey(m, token, but) : 0 };
+  };
+  const rest = computed<Cell>(() => strongest({ side: "query", token: query.value }));
   const focus = computed<Cell>(() => {
     const at = ui.hover.value;
-    const valid = at && at.query < n.value && at.key < n.value && exists(state.causal.value, at.query, at.key);
+    const valid = at && at.query < n.value && at.key < n.value && exists(causal.value, at.query, at.key);
     return valid ? at : rest.value;
   });
+  const lines = computed(() => state.attention_view.value === "lines" && n.value <= LINES_UP_TO);
+  const side = signal<Side>("query");
 
-  const sizes = computed(() => layout(ui.width.value, labels.value, state.causal.value, dpr.value));
+  const sizes = computed(() => layout(ui.width.value, labels.value, causal.value, dpr.value, lines.value));
   const zoom = signal<{ window: Window; of: string[] } | null>(null);
   // A zoom is of one prompt: in the next, the same positions are other tokens.
   const window = computed(() => (zoom.value?.of === tokens.value ? zoom.value.window : whole(n.value)));
   const frame = computed(() => zoomed(sizes.value.plot, window.value, labels.value));
-  const magnified = computed(() => frame.value.window.count > FEW);
+  const magnified = computed(() => !lines.value && frame.value.window.count > FEW);
 
   return {
-    kind,
-    scale,
-    tokens,
+    ...of,
+    scale: computed(() => shownMatrix.value?.scale ?? { signed: false, max: 1 }),
     labels,
-    n,
     heads,
     shown,
-    matrix,
-    shownMatrix,
-    ready: computed(() => snapshot.value !== null),
-    stale: computed(() => {
-      const waits = patterns.pending.value || patterns.error.value !== null;
-      return waits && snapshot.value !== null && snapshot.value.made !== now();
+    aggregated,
+    name: computed(() => {
+      if (aggregated.value) return of.aggregate.value?.of.label ?? "";
+      return shown.value ? headName(shown.value) : "";
     }),
+    waiting: computed(() => [store.patterns, store.weighted, store.aggregate].some((one) => one.pending.value)),
+    // Of other heads it would stand under a wrong name, so here any new question dims.
+    largeStale: computed(() => (aggregated.value ? !store.aggregate.current.value : of.stale.value)),
+    shownMatrix,
+    largeBasis: computed(() => (aggregated.value ? of.basisOfAggregate.value : of.basis.value)),
     query,
+    strongest,
     focus,
+    lines,
+    least: signal(0.05),
+    side,
+    pointed: computed(() => {
+      if (ui.hover.value === null && !ui.locked.value) return null;
+      return { side: side.value, token: focus.value[side.value] };
+    }),
     layout: sizes,
     frame,
     zoomTo(wanted) {
@@ -145,14 +129,10 @@ export function createView(store: Store, dpr: ReadonlySignal<number>): Attention
     magnified,
     inside: computed(() => {
       const f = frame.value;
-      const triangle = state.causal.value && onDiagonal(f.window);
+      const triangle = !lines.value && causal.value && onDiagonal(f.window);
       return triangle && (!magnified.value || f.side >= MAGNIFIER_FROM);
     }),
   };
-}
-
-function floats(data: Uint8Array | Float32Array, scale: number): Float32Array {
-  return data instanceof Float32Array ? data : Float32Array.from(data, (v) => (v / 255) * scale);
 }
 
 /** "key head group 0 (shared by H0–2)"; null where every head has its own keys. */

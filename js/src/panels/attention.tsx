@@ -7,11 +7,12 @@ import { topHeads } from "../draw/scores";
 import { headName } from "../labels";
 import type { Store } from "../store";
 import { useDevicePixelRatio, useInk } from "./attention-hooks";
+import { AttentionErrors, AttentionTools, waiting } from "./attention-tools";
 import { createView } from "./attention-view";
 import { LargeMap } from "./largemap";
 import { MapLegend } from "./maplegend";
 import { MostAttended } from "./mostattended";
-import { ErrorMessage, Message, ProgressLine, Quiet, Segmented } from "./parts";
+import { Message, ProgressLine, Quiet } from "./parts";
 import { QueryRows } from "./queryrows";
 import { Magnifier, Readout } from "./readout";
 import { SmallMaps } from "./smallmaps";
@@ -30,15 +31,16 @@ export function AttentionPanel({ store }: { store: Store }) {
     root.current?.style.setProperty("--aw-k", String(key));
     root.current?.style.setProperty("--aw-n", String(Math.max(1, view.n.value)));
   });
+  useSignalEffect(() => {
+    root.current?.toggleAttribute("data-pointed", view.pointed.value !== null);
+  });
 
   const { columns, side } = view.layout.value;
   const shown = view.shown.value;
-  // One ablation that cannot be done is one error, and it stands where the ablation is chosen.
-  const error = store.patterns.error.value;
-  const failed = error?.message === store.outcome.error.value?.message ? null : error;
   const few = view.n.value <= FEW;
   const outside = !view.inside.value;
   const shared = { store, view, ink, dpr };
+  const [asked, doing] = waiting(store);
 
   return (
     <section
@@ -47,26 +49,29 @@ export function AttentionPanel({ store }: { store: Store }) {
       aria-label="Attention"
       data-ready={view.ready.value}
     >
-      <div class="aw-att-maps">
-        <div class="aw-row aw-att-top">
-          <h3 class="aw-h">Attention</h3>
-          <KindSwitch store={store} />
-        </div>
-        {failed && <ErrorMessage error={failed} onRetry={() => store.patterns.retry()} />}
-        {shown ? (
-          <>
-            <SmallMaps {...shared} />
-            <MapLegend store={store} view={view} />
-          </>
-        ) : (
+      <div class="aw-att-head">
+        <AttentionTools store={store} view={view} />
+        <AttentionErrors store={store} view={view} />
+      </div>
+      {!shown && (
+        <div class="aw-att-maps">
           <Message kind="info">
             No head selected. Click one in the grid to see where it looks. <SelectTop store={store} />
           </Message>
-        )}
-      </div>
-      {shown && (
+        </div>
+      )}
+      {shown && !view.refused.value && (
         <>
-          <LargeMap key={headName(shown)} {...shared} head={shown} spoken={spoken}>
+          <div class="aw-att-maps">
+            <SmallMaps {...shared} />
+            <MapLegend store={store} view={view} />
+          </div>
+          <LargeMap
+            key={view.aggregated.value ? "many" : headName(shown)}
+            {...shared}
+            head={view.aggregated.value ? null : shown}
+            spoken={spoken}
+          >
             {columns !== 3 && outside && <Readout {...shared} place="above" />}
           </LargeMap>
           <div class="aw-att-side" style={{ "--aw-side": `${Math.floor(side)}px` }}>
@@ -75,14 +80,14 @@ export function AttentionPanel({ store }: { store: Store }) {
             {!few && (
               <div class="aw-att-below">
                 {columns !== 3 && outside && view.magnified.value && <Magnifier {...shared} />}
-                <MostAttended store={store} view={view} />
+                <MostAttended view={view} />
               </div>
             )}
           </div>
         </>
       )}
       <div class="aw-att-wait">
-        <ProgressLine of={store.patterns} text="Reading the patterns" />
+        <ProgressLine of={asked} text={doing} />
       </div>
       <div class="aw-vh" aria-live="polite">
         {spoken}
@@ -100,25 +105,5 @@ function SelectTop({ store }: { store: Store }) {
     <Quiet onClick={() => store.selectAll(heads)}>
       Select the top {heads.length} by {scores.label}
     </Quiet>
-  );
-}
-
-function KindSwitch({ store }: { store: Store }) {
-  const none = store.state.ablated.value.length === 0;
-  return (
-    <Segmented
-      label="Quantity"
-      value={none ? "raw" : store.state.attention_kind.value}
-      onPick={(attention_kind) => store.set({ attention_kind })}
-      options={[
-        { value: "raw", text: "raw", title: "attention of the present run" },
-        {
-          value: "change",
-          text: "change",
-          disabled: none,
-          title: none ? "Nothing is ablated, so nothing has changed." : "ablated − clean",
-        },
-      ]}
-    />
   );
 }

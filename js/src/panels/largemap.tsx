@@ -1,4 +1,4 @@
-// One head, large. Two canvases: the map, drawn when its values change, and what follows the pointer.
+// One map, large. Two canvases: the map, drawn when its values change, and what follows the pointer.
 
 import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -8,35 +8,46 @@ import { prepare } from "../draw/canvas";
 import { cellSize } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
 import { FEW, SOME } from "../draw/layout";
-import { exactNumber, strongestKey, valueAt } from "../draw/matrix";
+import { exactNumber, valueAt } from "../draw/matrix";
 import { paintCrosshair, paintDrag } from "../draw/overlay";
-import { headName } from "../labels";
 import type { Head } from "../source/ops";
-import { type AttentionView, isOff, keyGroup } from "./attention-view";
+import type { AttentionView } from "./attention-view";
+import { LargeCaption } from "./largecaption";
+import { LargeLines } from "./largelines";
 import { type Drag, mapGestures } from "./mapgestures";
 import { MapTable } from "./maptable";
-import { Off, Quiet } from "./parts";
-import { Readout } from "./readout";
+import { Readout, whatOf } from "./readout";
 import type { MapProps } from "./smallmaps";
 
-interface Props extends MapProps {
-  head: Head;
+export interface LargeProps extends MapProps {
+  /** null: a map made of many. */
+  head: Head | null;
   /** What a screen reader says after a key moved the cross-hair. */
   spoken: Signal<string>;
-  children?: ComponentChildren;
 }
 
-export function LargeMap(props: Props) {
-  const { store, view, ink, dpr, head, spoken, children } = props;
+export function LargeMap(props: LargeProps & { children?: ComponentChildren }) {
+  const { store, view, head, children } = props;
+  const table = useSignal(false);
+  return (
+    <div class="aw-large">
+      <LargeCaption store={store} view={view} head={head} table={table} />
+      {children}
+      {view.lines.value ? <LargeLines {...props} /> : <Plot {...props} />}
+      {table.value && <MapTable store={store} view={view} />}
+    </div>
+  );
+}
+
+function Plot(props: LargeProps) {
+  const { store, view, ink, dpr, spoken } = props;
   const base = useRef<HTMLCanvasElement>(null);
   const over = useRef<HTMLCanvasElement>(null);
   const drag = useSignal<Drag | null>(null);
-  const table = useSignal(false);
-  const matrix = useComputed(() => view.matrix(head));
 
   useSignalEffect(() => {
     const f = view.frame.value;
-    const m = matrix.value;
+    const m = view.shownMatrix.value;
     const g = prepare(base.current, f.width, f.height, dpr.value);
     if (!g) return;
     if (m) paintMap(g, m, f, store.ui.dark.value, dpr.value, ink.value.ui);
@@ -53,17 +64,15 @@ export function LargeMap(props: Props) {
   const { width, height } = view.layout.value.plot;
   const size = { width: `${width}px`, height: `${height}px` };
   return (
-    <div class="aw-large">
-      <Caption {...props} table={table} />
-      {children}
+    <>
       <div
         class="aw-map"
         role="application"
         aria-roledescription="attention map"
-        aria-label={useMapLabel(props)}
+        aria-label={useLargeLabel(view)}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the map takes arrow keys
         tabIndex={0}
-        data-stale={view.stale.value}
+        data-stale={view.largeStale.value}
         data-locked={store.ui.locked.value}
         style={size}
         {...mapGestures(store, view, drag, spoken)}
@@ -73,51 +82,24 @@ export function LargeMap(props: Props) {
         {view.inside.value && <Readout {...props} place="inside" />}
       </div>
       <Foot view={view} dpr={dpr.value} />
-      {table.value && <MapTable store={store} view={view} head={head} />}
-    </div>
+    </>
   );
 }
 
 /** One sentence: what is drawn, and what the chosen query sees most. */
-function useMapLabel({ view, head }: Props): string {
+export function useLargeLabel(view: AttentionView): string {
   return useComputed(() => {
-    const m = view.matrix(head);
+    const m = view.shownMatrix.value;
     const labels = view.labels.value;
     const query = view.query.value;
-    const what = view.kind.value === "change" ? "Change of the attention" : "Attention";
-    if (!m) return `${what} of ${headName(head)}, not there yet.`;
-    const key = strongestKey(m, query);
+    const what = whatOf(view);
+    if (!m) return `${what}, not there yet.`;
+    const { key } = view.strongest({ side: "query", token: query });
     const value = exactNumber(valueAt(m, query, key) ?? 0, m.scale.signed);
-    return `${what} of ${headName(head)} over ${m.n} tokens; ${labels[query]} looks most at ${labels[key]}, ${value}.`;
+    const basis = view.largeBasis.value && ` ${view.largeBasis.value};`;
+    const looks = view.kind.value === "raw" || view.kind.value === "change" ? "looks most at" : "is largest at";
+    return `${what} over ${m.n} tokens;${basis} ${labels[query]} ${looks} ${labels[key]}, ${value}.`;
   }).value;
-}
-
-function Caption({ store, view, head, table }: Props & { table: Signal<boolean> }) {
-  const off = isOff(store, head);
-  const { n_heads, n_kv_heads } = store.state;
-  const group = keyGroup(head, n_heads.value, n_kv_heads.value);
-  return (
-    <div class="aw-row aw-att-top">
-      <h3 class="aw-h">{headName(head)}</h3>
-      {off ? (
-        <Off text={view.kind.value === "raw" ? "ablated; clean pattern shown" : "ablated"} />
-      ) : (
-        group && <span class="aw-s aw-t2">{group}</span>
-      )}
-      <button type="button" class="aw-btn" onClick={() => store.toggleAblated([head])}>
-        {off ? "Restore" : "Ablate"}
-      </button>
-      <Quiet
-        pressed={table.value}
-        onClick={() => {
-          table.value = !table.value;
-        }}
-      >
-        as table
-      </Quiet>
-      {view.frame.value.window.count < view.n.value && <Quiet onClick={() => view.zoomTo(null)}>Reset zoom</Quiet>}
-    </div>
-  );
 }
 
 /** What a pixel stands for, and the gestures that are not visible. */

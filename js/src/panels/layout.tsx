@@ -141,8 +141,9 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
  */
 function stop(store: Store, target: Element): boolean {
   const tab = store.state.panels.value.includes("tabs") ? jobsOf(store, store.state.tab.value) : [];
-  const { prompt, study, outcome, wholePrompt, patterns, scores, thumbnails } = store;
-  const page = [prompt, study, outcome, wholePrompt, patterns, scores, thumbnails];
+  const { prompt, study, outcome, wholePrompt, patterns, scores, thumbnails, weighted, aggregate, embedding } = store;
+  const answers = [outcome, embedding, wholePrompt, patterns, weighted, aggregate, scores, thumbnails];
+  const page = [prompt, study, ...answers];
   for (const jobs of target.closest(".aw-tabs") ? [tab, page] : [page, tab]) {
     const running = jobs.filter((one) => one.slow.value);
     for (const one of running) one.cancel();
@@ -154,6 +155,7 @@ function stop(store: Store, target: Element): boolean {
 /** What a tab may be waiting for. */
 function jobsOf(store: Store, tab: State["tab"]): Resource<unknown>[] {
   const { overview, scores, kinds, lens, lensColumn, generation, study, finding, circuit } = store;
+  const { qk, why, ov, qkCircuit, composition, comparing } = store;
   const jobs: Record<State["tab"], Resource<unknown>[]> = {
     "": [],
     overview: [overview],
@@ -163,6 +165,8 @@ function jobsOf(store: Store, tab: State["tab"]): Resource<unknown>[] {
     generation: [generation, study],
     study: [finding.search],
     circuit: [circuit.pair, circuit.found],
+    compare: [...comparing.busy],
+    inside: [qk, why, ov, qkCircuit, composition],
   };
   return jobs[tab];
 }

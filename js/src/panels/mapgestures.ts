@@ -19,7 +19,7 @@ type Pointer = TargetedPointerEvent<HTMLDivElement>;
 
 export function mapGestures(store: Store, view: AttentionView, drag: Signal<Drag | null>, spoken: Signal<string>) {
   const { hover, locked } = store.ui;
-  const causal = () => store.state.causal.peek();
+  const causal = () => view.causal.peek();
   const point = (event: { currentTarget: Element; clientX: number; clientY: number }): Point => {
     const box = event.currentTarget.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
@@ -73,7 +73,7 @@ export function mapGestures(store: Store, view: AttentionView, drag: Signal<Drag
       "-": () => zoomInto(zoomAbout(view.frame.peek().window, at, 2, n)),
       "0": () => zoomInto(whole(n)),
       a: () => {
-        const head = view.shown.peek();
+        const head = view.aggregated.peek() ? null : view.shown.peek();
         if (head) store.toggleAblated([head]);
       },
       Escape: () => {

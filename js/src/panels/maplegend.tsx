@@ -1,18 +1,26 @@
-// The scale of the maps, with its true ticks, and what is hidden.
+// The scale of the maps, with its true ticks, what the values are, and what is left out of them.
 
-import { signed } from "../labels";
+import { compact, headName, signed } from "../labels";
+import { specialPositions } from "../leaving";
+import type { Weighted } from "../source/ops";
+import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { type AttentionView, isOff } from "./attention-view";
 import { diverging, rising } from "./legend";
 
-export function MapLegend({ store, view }: { store: Store; view: AttentionView }) {
-  const { max, signed: change } = view.scale.value;
+interface Props {
+  store: Store;
+  view: AttentionView;
+}
+
+export function MapLegend({ store, view }: Props) {
+  const shown = view.shown.value;
+  const about = view.about.value;
+  // Not of the large map: that may be one made of many.
+  const scale = (shown && view.matrix(shown)?.scale) ?? { signed: false, max: 1 };
   const dark = store.ui.dark.value;
-  const hidden = store.state.hide_first.value;
-  // The middle of a square-root scale is a quarter of its end.
-  const digits = max < 0.2 ? 3 : 2;
-  const ticks = change ? [signed(-max, digits), "0", `+${signed(max, digits)}`] : ["0", "0.25", "1.0"];
-  const image = change ? diverging(dark) : rising("attention", dark);
+  const ticks = ticksOf(scale);
+  const image = scale.signed ? diverging(dark) : rising("attention", dark);
   return (
     <div class="aw-map-legend">
       <span class="aw-map-scale" role="img" aria-label={`Square-root colour scale from ${ticks[0]} to ${ticks[2]}`}>
@@ -23,24 +31,100 @@ export function MapLegend({ store, view }: { store: Store; view: AttentionView }
           ))}
         </span>
       </span>
-      <span>{change ? "ablated − clean, √ scale" : "attention, √ scale"}</span>
-      <label class="aw-check">
-        <input
-          type="checkbox"
-          checked={hidden}
-          onChange={(event) => store.set({ hide_first: event.currentTarget.checked })}
-        />
-        hide first token
-      </label>
-      {hidden && <span class="aw-note">column blank, rows not renormalised</span>}
+      <span title={about?.note}>{quantity(view, about)}, √ scale</span>
+      {view.ownScales.value && shown && (
+        <span class="aw-note">each head to its own maximum; ticks: {headName(shown)}</span>
+      )}
+      {about && <About about={about} view={view} />}
+      <Switches store={store} view={view} />
+      {view.basis.value && <span class="aw-note">{view.basis.value}</span>}
       <OffNote store={store} view={view} />
     </div>
   );
 }
 
+function ticksOf({ max, signed: both }: { max: number; signed: boolean }): [string, string, string] {
+  if (!both && max === 1) return ["0", "0.25", "1.0"];
+  // The middle of a square-root scale is a quarter of its end.
+  if (!both) return ["0", compact(max / 4), compact(max)];
+  const end = max === 1 ? "1" : signed(max, max < 0.2 ? 3 : 2);
+  return [`−${end}`, "0", `+${end}`];
+}
+
+function quantity(view: AttentionView, about: Weighted | null): string {
+  if (!about) return view.kind.value === "change" ? "ablated − clean" : "attention";
+  return [about.label, about.unit].filter(Boolean).join(", ");
+}
+
+function About({ about, view }: { about: Weighted; view: AttentionView }) {
+  const row = view.row.value;
+  return (
+    <span class="aw-note aw-formula">
+      {about.formula}
+      {row !== null && `; one row, of ${view.labels.value[row]}; one scale for all heads`}
+      {about.note && <> · {about.note}</>}
+    </span>
+  );
+}
+
+function Switches({ store, view }: Props) {
+  const { state } = store;
+  const special = specialPositions(view.tokens.value, store.facts.value.special);
+  const marks = special !== null;
+  const change = (name: keyof State, on: boolean) => {
+    // A query whose row is about to be hidden goes to the nearest word.
+    const query = view.query.peek();
+    const moves = name === "discount_special" && on && special?.[query] && special.includes(0);
+    store.set(moves ? { discount_special: on, query: nearest(special, query) } : { [name]: on });
+  };
+  const left = state.hide_first.value || (marks && state.discount_special.value);
+  const norms = view.kind.value === "v_norm" || view.kind.value === "vo_norm";
+  const one = (
+    name: keyof State & ("hide_first" | "renormalise" | "discount_special" | "row_normalised"),
+    text: string,
+    title: string,
+    disabled = false,
+  ) => (
+    <label class="aw-check" title={title} data-disabled={disabled}>
+      <input
+        type="checkbox"
+        checked={state[name].value}
+        disabled={disabled}
+        onChange={(event) => change(name, event.currentTarget.checked)}
+      />
+      {text}
+    </label>
+  );
+  return (
+    <>
+      {norms && one("row_normalised", "each row sums to 1", "Each row divided by its sum")}
+      {one("hide_first", "hide first token", "Many heads rest on the first token when they have nothing to say")}
+      {marks && one("discount_special", "hide special tokens", "Rows and columns of the tokenizer's own marks")}
+      {left &&
+        one(
+          "renormalise",
+          "renormalise",
+          view.canRenormalise.value
+            ? "Each row divided by what is left of it"
+            : norms
+              ? "These rows do not sum to 1. Choose “each row sums to 1” first."
+              : "These rows do not sum to 1.",
+          !view.canRenormalise.value && !view.aggregated.value,
+        )}
+    </>
+  );
+}
+
+/** The nearest position that is 0, an earlier one first. */
+export function nearest(marks: Uint8Array, at: number): number {
+  const before = marks.lastIndexOf(0, at);
+  const after = marks.indexOf(0, at);
+  return before < 0 || (after >= 0 && after - at < at - before) ? after : before;
+}
+
 /** Whose patterns these are, once something is ablated: heads downstream of it look elsewhere than in the clean run. */
-function OffNote({ store, view }: { store: Store; view: AttentionView }) {
-  if (store.state.ablated.value.length === 0) return null;
+function OffNote({ store, view }: Props) {
+  if (store.state.ablated.value.length === 0 || view.about.value) return null;
   const off = view.heads.value.filter((head) => isOff(store, head)).length;
   const live = off < view.heads.value.length;
   if (view.kind.value === "change") {

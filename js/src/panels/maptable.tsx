@@ -1,28 +1,43 @@
 // The large map as a table, for whoever does not see it. Above 40 tokens: the row of the query.
 
+import type { ComponentChildren } from "preact";
 import { FEW } from "../draw/layout";
 import { exactNumber, type Matrix, valueAt } from "../draw/matrix";
-import { headName } from "../labels";
-import type { Head } from "../source/ops";
 import type { Store } from "../store";
 import type { AttentionView } from "./attention-view";
+import { whatOf } from "./readout";
 
-export function MapTable({ store, view, head }: { store: Store; view: AttentionView; head: Head }) {
-  const m = view.matrix(head);
+export function MapTable({ store, view }: { store: Store; view: AttentionView }) {
+  const m = view.shownMatrix.value;
   if (!m) return null;
-  const what = `${view.kind.value === "change" ? "Change of the attention" : "Attention"} of ${headName(head)}`;
+  const unit = view.aggregated.value ? "" : (view.about.value?.unit ?? "");
+  const what = [whatOf(view), unit, view.largeBasis.value].filter(Boolean).join(", ");
+  // Not the hovered row: a thousand lines of table must not follow the pointer.
+  const query = store.ui.locked.value ? view.focus.value.query : view.query.value;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
-    <section class="aw-table-box" tabIndex={0} aria-label={`${what}, as table`}>
-      {m.n <= FEW ? <Whole view={view} m={m} what={what} /> : <OneRow store={store} view={view} m={m} what={what} />}
-    </section>
+    <MatrixTable m={m} labels={view.labels.value} what={what} query={query} rows="queries" columns="keys">
+      Lock another cell to read its row.
+    </MatrixTable>
   );
 }
 
 interface Props {
-  view: AttentionView;
   m: Matrix;
+  labels: readonly string[];
   what: string;
+  /** What rows and columns are: "queries", "keys". */
+  rows: string;
+  columns: string;
+}
+
+/** Above 40 tokens the row of `query` alone; `children` say how another one is chosen. */
+export function MatrixTable(props: Props & { query: number; children?: ComponentChildren }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
+    <section class="aw-table-box" tabIndex={0} aria-label={`${props.what}, as table`}>
+      {props.m.n <= FEW ? <Whole {...props} /> : <OneRow {...props} />}
+    </section>
+  );
 }
 
 const text = (m: Matrix, query: number, key: number) => {
@@ -30,14 +45,17 @@ const text = (m: Matrix, query: number, key: number) => {
   return v === null ? "" : exactNumber(v, m.scale.signed);
 };
 
-function Whole({ view, m, what }: Props) {
-  const labels = view.labels.value;
+const one = (many: string) => many.replace(/ies$/, "y").replace(/s$/, "");
+
+function Whole({ m, labels, what, rows, columns }: Props) {
   return (
     <table class="aw-tab aw-map-table">
-      <caption>{what}; rows are queries, columns keys.</caption>
+      <caption>
+        {what}; rows are {rows}, columns {columns}.
+      </caption>
       <thead>
         <tr>
-          <th scope="col">query</th>
+          <th scope="col">{one(rows)}</th>
           {labels.map((label, i) => (
             <th scope="col" key={i}>
               {label}
@@ -59,20 +77,24 @@ function Whole({ view, m, what }: Props) {
   );
 }
 
-function OneRow({ store, view, m, what }: Props & { store: Store }) {
-  const labels = view.labels.value;
-  // Not the hovered row: a thousand lines of table must not follow the pointer.
-  const query = store.ui.locked.value ? view.focus.value.query : view.query.value;
+function OneRow({
+  m,
+  labels,
+  what,
+  columns,
+  query,
+  children,
+}: Props & { query: number; children?: ComponentChildren }) {
   const keys = labels.map((_, key) => key).filter((key) => valueAt(m, query, key) !== null);
   return (
     <table class="aw-tab aw-map-table">
       <caption>
-        {what}; the row of {labels[query]} ({query}). Lock another cell to read its row.
+        {what}; the row of {labels[query]} ({query}). {children}
       </caption>
       <thead>
         <tr>
           <th scope="col">position</th>
-          <th scope="col">key</th>
+          <th scope="col">{one(columns)}</th>
           <th scope="col">value</th>
         </tr>
       </thead>

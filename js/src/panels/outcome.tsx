@@ -3,15 +3,14 @@
 import { bare, percent } from "../labels";
 import type { Outcome } from "../source/ops";
 import type { Store } from "../store";
+import { EmbeddingPanel } from "./embedding";
 import { OutcomeBars } from "./outcome-bars";
 import { OutcomeTable, Place } from "./outcome-table";
-import { ErrorMessage, Message, ProgressLine } from "./parts";
+import { ErrorMessage, ProgressLine } from "./parts";
 
 export function OutcomePanel({ store }: { store: Store }) {
   const { outcome, state, facts } = store;
-  if (facts.value.answer === "none") {
-    return <Message kind="info">This model has no head that predicts. Its attention is shown.</Message>;
-  }
+  if (facts.value.answer === "none") return <EmbeddingPanel store={store} />;
   const answer = outcome.value.value;
   const old = outcome.pending.value || outcome.error.value !== null || store.prompt.pending.value;
   const ablated = state.ablated.value.length;

@@ -5,12 +5,14 @@ import { useRef } from "preact/hooks";
 import { prepare } from "../draw/canvas";
 import { clip } from "../draw/layout";
 import { paintRows, ROW } from "../draw/queryrows";
-import { headName, sameHead } from "../labels";
+import { headName, sameHead, UNDEFINED } from "../labels";
 import { isOff, SMALL_MAPS } from "./attention-view";
+import { sumText } from "./largecaption";
 import { HeadName } from "./parts";
 import type { MapProps } from "./smallmaps";
 
 const NAMES = 66; // px for the names of the rows
+const SUMS = 60;
 const WIDEST = 44;
 const LABELS = 88;
 
@@ -20,7 +22,7 @@ export function QueryRows({ store, view, ink, dpr }: MapProps) {
   const place = useComputed(() => {
     const heads = view.heads.value.slice(0, SMALL_MAPS);
     const labels = view.labels.value;
-    const room = Math.floor(view.layout.value.side) - NAMES;
+    const room = Math.floor(view.layout.value.side) - NAMES - (view.about.value?.sums ? SUMS : 0);
     const column = Math.max(6, Math.min(WIDEST, Math.floor(room / Math.max(1, labels.length))));
     const top = Math.min(LABELS, 12 + 7 * Math.max(3, ...labels.map((label) => clip(label).length)));
     const size = { width: column * labels.length + 1, height: top + ROW * heads.length + 1 };
@@ -42,7 +44,7 @@ export function QueryRows({ store, view, ink, dpr }: MapProps) {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const key = Math.floor((event.clientX - box.left) / column);
     const { query } = view.focus.peek();
-    const last = store.state.causal.peek() ? query : labels.length - 1;
+    const last = view.causal.peek() ? query : labels.length - 1;
     if (key >= 0 && key <= last && event.clientY - box.top >= top) store.ui.hover.value = { query, key };
   };
   const leave = () => {
@@ -55,8 +57,13 @@ export function QueryRows({ store, view, ink, dpr }: MapProps) {
       <div class="aw-row aw-att-top">
         <h3 class="aw-h">One query, every selected head</h3>
         <From view={view} />
+        {(view.basis.value || view.ownScales.value) && (
+          <span class="aw-xs aw-t3">
+            {[view.ownScales.value && "each head to its own maximum", view.basis.value].filter(Boolean).join(", ")}
+          </span>
+        )}
       </div>
-      <div class="aw-rows" data-stale={view.stale.value} style={{ gridTemplateColumns: `${NAMES}px auto` }}>
+      <div class="aw-rows" data-stale={view.stale.value} style={{ gridTemplateColumns: `${NAMES}px auto 1fr` }}>
         <div style={{ paddingTop: `${top}px` }}>
           {heads.map((head) => {
             const shown = view.shown.value !== null && sameHead(view.shown.value, head);
@@ -85,6 +92,21 @@ export function QueryRows({ store, view, ink, dpr }: MapProps) {
           onPointerMove={hover}
           onPointerLeave={leave}
         />
+        {view.about.value?.sums && (
+          <div class="aw-rows-sums" style={{ paddingTop: `${top - ROW}px` }}>
+            <div style={{ height: `${ROW}px` }} title="over all keys: the head's direct contribution">
+              sum
+            </div>
+            {heads.map((head) => {
+              const sum = view.sum(head);
+              return (
+                <div key={headName(head)} style={{ height: `${ROW}px` }}>
+                  {sum === null ? UNDEFINED : sumText(sum)}
+                </div>
+              );
+            })}
+          </div>
+        )}
       </div>
     </div>
   );

@@ -6,24 +6,34 @@ import { prepare } from "../draw/canvas";
 import { around } from "../draw/geometry";
 import { AROUND, magnifierSize, paintMagnifier } from "../draw/magnifier";
 import { exactNumber, valueAt } from "../draw/matrix";
+import { UNDEFINED } from "../labels";
+import { named } from "../quantities";
 import type { Store } from "../store";
 import type { AttentionView } from "./attention-view";
 import type { MapProps } from "./smallmaps";
 
-/** The value as text; "hidden" and "not there yet" are said, not shown as a number. */
+/** The value as text; "hidden", "undefined" and "not there yet" are said, not shown as a number. */
 export function valueText(view: AttentionView): string {
   const m = view.shownMatrix.value;
   const { query, key } = view.focus.value;
-  if (!m) return "…";
+  if (!m) return view.waiting.value ? "…" : UNDEFINED;
   const v = valueAt(m, query, key);
-  return v === null ? "hidden" : exactNumber(v, m.scale.signed);
+  if (v !== null) return exactNumber(v, m.scale.signed);
+  return view.hidden(query, key) ? "hidden" : "undefined";
+}
+
+/** "Attention of L9H3" */
+export function whatOf(view: AttentionView): string {
+  const name = view.name.value;
+  return view.aggregated.value ? name || "Map made of many" : `${named(view.kind.value).of} of ${name}`;
 }
 
 export function sentence(view: AttentionView): string {
   const { query, key } = view.focus.value;
   const labels = view.labels.value;
-  const verb = view.kind.value === "change" ? "looks at, changed," : "looks at";
-  return `${labels[query] ?? ""} ${verb} ${labels[key] ?? ""}: ${valueText(view)}`;
+  const { verb } = named(view.kind.value);
+  const basis = view.largeBasis.value && `, ${view.largeBasis.value}`;
+  return `${labels[query] ?? ""} ${verb} ${labels[key] ?? ""}: ${valueText(view)}${basis}`;
 }
 
 /** `above` is one line over the map, for widths where the side column lies below it. */
@@ -34,21 +44,23 @@ export function Readout(props: MapProps & { place: "inside" | "above" | "side" }
   const long = view.n.value > 40;
   const magnified = view.magnified.value && place !== "above";
   const exact = view.shownMatrix.value?.values[query * view.n.value + key];
+  const kind = view.kind.value;
   return (
     <div class={`aw-readout aw-readout-${place}`} data-magnified={magnified} aria-hidden="true">
       {magnified && <Magnifier {...props} />}
       <div class="aw-readout-text" style={magnified ? { paddingLeft: `${magnifierSize.left}px` } : undefined}>
         <div class="aw-t2">
           <b class="aw-mono aw-query">{labels[query]}</b>
-          {long && ` ${query}`} {view.kind.value === "change" ? "at" : "looks at"}{" "}
+          {long && ` ${query}`} {kind === "change" ? "at" : named(kind).verb}{" "}
           <b class="aw-mono aw-key">{labels[key]}</b>
           {long && ` ${key}`}
         </div>
-        <div class="aw-big" title={exact === undefined ? undefined : String(exact)}>
+        <div class="aw-big" title={exact === undefined || Number.isNaN(exact) ? undefined : String(exact)}>
           {valueText(view)}
         </div>
         <div class="aw-xs aw-t3">
           <Hint store={store} view={view} />
+          {view.largeBasis.value && <div>{view.largeBasis.value}</div>}
         </div>
       </div>
     </div>
@@ -57,7 +69,13 @@ export function Readout(props: MapProps & { place: "inside" | "above" | "side" }
 
 function Hint({ store, view }: { store: Store; view: AttentionView }) {
   if (store.ui.locked.value) return <>locked: click again or Esc unlocks</>;
+  const { query } = view.focus.value;
+  const row = view.row.value;
+  if (row !== null && query !== row) return <>only the row of {view.labels.value[row]} is defined</>;
   if (view.kind.value === "change") return <>ablated − clean</>;
+  const about = view.about.value;
+  if (about && !view.aggregated.value) return <>{[about.label, about.unit].filter(Boolean).join(", ")}</>;
+  if (view.lines.value) return <>left: query. Right: key.</>;
   return <>{view.inside.value ? "row: query. Column under a name: key." : "row: query. Column: key."}</>;
 }
 

@@ -12,6 +12,7 @@ const GROUPS: Record<ScoreKind, string> = {
   statistic: "Where it looks, how much it writes",
   kind: "Kinds of head",
 };
+const COMPARED = ["Two prompts: what differs", "Two prompts: effect of exchanging a head"];
 
 export function ScorePick({ store }: { store: Store }) {
   const { facts, scoring, state } = store;
@@ -23,12 +24,12 @@ export function ScorePick({ store }: { store: Store }) {
       <Select
         label="Score"
         value={state.score.value}
-        options={facts.value.scores.map(({ name, label, kind, refused }) => ({
+        options={facts.value.scores.map(({ name, label, kind, compared, refused }) => ({
           value: name,
           text: refused ? `${label} (off)` : label,
           title: refused ?? undefined,
           disabled: refused !== null,
-          group: GROUPS[kind],
+          group: compared ? COMPARED[kind === "effect" ? 1 : 0] : GROUPS[kind],
         }))}
         onPick={(score) => store.set({ score })}
       />
@@ -52,7 +53,7 @@ export function ScorePick({ store }: { store: Store }) {
 /** Whether effects are measured with the ablated heads off already: what each further head adds. */
 export function GivenAblated({ store }: { store: Store }) {
   const { state, scoring } = store;
-  if (scoring.fact.value?.kind !== "effect") return null;
+  if (scoring.fact.value?.kind !== "effect" || scoring.fact.value.compared) return null;
   const none = state.ablated.value.length === 0;
   return (
     <label
@@ -101,14 +102,14 @@ export function ScoreStatus({ store }: { store: Store }) {
   const measures = ranking.fact.value?.exact ?? true;
   // Where there is no estimate, what is not measured yet is not defined yet either.
   const measuring = pending && !old;
-  const unfinished = answer.method === "ablation" && (measuring || answer.remaining !== null);
+  const unfinished = (effect && measuring) || answer.remaining !== null;
   const total = unfinished && !answer.estimate ? ranking.all.value.length - answer.conditional.length : defined;
   const left = measures && (unfinished || measured < defined);
   const shown = `${measured.toLocaleString("en")} of ${Math.max(defined, total).toLocaleString("en")}`;
   const took = answer.seconds > 0 ? ` · ${duration(answer.seconds)}` : "";
   const guess = defined > measured ? "≈ estimate · " : "";
   const text = !effect
-    ? `${answer.kind === "kind" ? "on random repeats" : "statistic of the clean run"}${took}`
+    ? `${answer.kind === "kind" ? "on random repeats" : scoring.fact.value?.compared ? "of both clean runs" : "statistic of the clean run"}${took}`
     : !measures
       ? `≈ estimate${took}`
       : !left

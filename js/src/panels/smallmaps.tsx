@@ -7,11 +7,16 @@ import type { Ink } from "../draw/axes";
 import { prepare } from "../draw/canvas";
 import { cellAt, type Frame, whole } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
+import { smallLineFrame } from "../draw/lineframe";
+import { paintStrands, strands } from "../draw/lines";
 import { stepTo } from "../keys";
 import { headName, sameHead } from "../labels";
+import { named } from "../quantities";
 import type { Head } from "../source/ops";
 import type { Store } from "../store";
 import { type AttentionView, isOff, SMALL_MAPS } from "./attention-view";
+import { sumText } from "./largecaption";
+import { LEAST_POINTED } from "./largelines";
 import { Off, Quiet } from "./parts";
 
 export interface MapProps {
@@ -81,8 +86,8 @@ interface SmallProps extends MapProps {
   stop: boolean;
 }
 
-function SmallMap({ store, view, ink, dpr, head, stop }: SmallProps) {
-  const canvas = useRef<HTMLCanvasElement>(null);
+function SmallMap(props: SmallProps) {
+  const { store, view, head, stop } = props;
   const { size } = view.layout.value.small;
   const n = view.n.value;
   const frame = useComputed<Frame>(() => {
@@ -91,17 +96,14 @@ function SmallMap({ store, view, ink, dpr, head, stop }: SmallProps) {
     return { width: side, height: side, left: 0, top: 0, side, window, axes: "diagonal" };
   });
 
-  useSignalEffect(() => {
-    const { side } = frame.value;
-    const m = view.matrix(head);
-    const g = prepare(canvas.current, side, side, dpr.value);
-    if (g && m) paintMap(g, m, frame.value, store.ui.dark.value, dpr.value, ink.value.ui);
-  });
-
   const name = headName(head);
   const off = isOff(store, head);
   const shown = view.shown.value !== null && sameHead(view.shown.value, head);
-  const causal = store.state.causal.value;
+  const causal = view.causal.value;
+  const lines = view.lines.value;
+  const sum = view.sum(head);
+  const { kind } = view;
+  const what = off && kind.value === "raw" ? "clean pattern" : named(kind.value).of.toLowerCase();
   const drop = () => {
     store.toggleSelected(head);
   };
@@ -123,7 +125,12 @@ function SmallMap({ store, view, ink, dpr, head, stop }: SmallProps) {
     <div class="aw-small" data-shown={shown}>
       <div class="aw-small-cap">
         <b>{name}</b>
-        {off && <Off text={size >= 108 ? "ablated" : undefined} />}
+        {sum !== null && size >= ROOM_FOR_SUM && (
+          <span class="aw-t2" title="sum over all keys: the head's direct contribution">
+            {sumText(sum)}
+          </span>
+        )}
+        {off && <Off text={size >= 108 && sum === null ? "ablated" : undefined} />}
         <button
           type="button"
           class="aw-drop"
@@ -143,20 +150,64 @@ function SmallMap({ store, view, ink, dpr, head, stop }: SmallProps) {
         data-boxed={n <= 24}
         style={{ width: `${size}px`, height: `${size}px` }}
         aria-pressed={shown}
-        aria-label={smallLabel(name, n, off, shown)}
+        aria-label={smallLabel(name, off ? `ablated, ${what}` : what, n, shown)}
         onClick={press}
-        onPointerMove={hover}
-        onPointerLeave={leave}
+        onPointerMove={lines ? undefined : hover}
+        onPointerLeave={lines ? undefined : leave}
       >
-        <canvas ref={canvas} style={{ width: `${size}px`, height: `${size}px` }} />
-        <i class="aw-cross-k" />
-        <i class="aw-cross-q" />
+        {lines ? <SmallLines {...props} /> : <SmallPlot {...props} frame={frame} />}
       </button>
     </div>
   );
 }
 
-function smallLabel(name: string, n: number, off: boolean, shown: boolean): string {
-  const what = off ? "ablated, clean pattern" : "attention";
+function SmallPlot({ store, view, ink, dpr, head, frame }: SmallProps & { frame: ReadonlySignal<Frame> }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useSignalEffect(() => {
+    const { side } = frame.value;
+    const m = view.matrix(head);
+    const g = prepare(canvas.current, side, side, dpr.value);
+    if (g && m) paintMap(g, m, frame.value, store.ui.dark.value, dpr.value, ink.value.ui);
+  });
+  const { size } = view.layout.value.small;
+  return (
+    <>
+      <canvas ref={canvas} style={{ width: `${size}px`, height: `${size}px` }} />
+      <i class="aw-cross-k" />
+      <i class="aw-cross-q" />
+    </>
+  );
+}
+
+const THIN = 2;
+const ROOM_FOR_SUM = 90; // px; narrower, it stands with the rows of the query alone
+
+/** Two canvases: all lines, drawn once, and those of the token that is pointed at. */
+function SmallLines({ store, view, dpr, head }: SmallProps) {
+  const base = useRef<HTMLCanvasElement>(null);
+  const over = useRef<HTMLCanvasElement>(null);
+  const paint = (canvas: HTMLCanvasElement | null, only: AttentionView["pointed"]["value"], least: number | null) => {
+    const side = view.layout.value.small.size;
+    const m = view.matrix(head);
+    const g = prepare(canvas, side, side, dpr.value);
+    if (!g || !m || least === null) return;
+    paintStrands(g, smallLineFrame(side, m.n), strands(m, least, only), store.ui.dark.value, THIN);
+  };
+  useSignalEffect(() => paint(base.current, null, view.least.value));
+  useSignalEffect(() => {
+    const only = view.pointed.value;
+    paint(over.current, only, only && LEAST_POINTED);
+  });
+  const { size } = view.layout.value.small;
+  const box = { width: `${size}px`, height: `${size}px` };
+  return (
+    <>
+      <canvas class="aw-lines-all" ref={base} style={box} />
+      <canvas class="aw-lines-over" ref={over} style={box} />
+    </>
+  );
+}
+
+function smallLabel(name: string, what: string, n: number, shown: boolean): string {
   return `${name}, ${what}, ${n} tokens. ${shown ? "Shown large; press to deselect." : "Press to show it large."}`;
 }

@@ -6,7 +6,9 @@ import { stepTo } from "../keys";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { CircuitPanel } from "./circuit";
+import { ComparePanel } from "./compare";
 import { GenerationPanel } from "./generation";
+import { InsidePanel } from "./inside";
 import { KindsPanel } from "./kinds";
 import { LensPanel } from "./lens";
 import { OverviewPanel } from "./overview";
@@ -28,6 +30,8 @@ export const TABS: Tab[] = [
   { name: "generation", label: "What it says", Panel: GenerationPanel },
   { name: "study", label: "Which set does it", Panel: StudyPanel },
   { name: "circuit", label: "Circuit", Panel: CircuitPanel },
+  { name: "compare", label: "Two prompts", Panel: ComparePanel },
+  { name: "inside", label: "Inside a head", Panel: InsidePanel },
 ];
 
 export function Tabs({ store }: { store: Store }) {

@@ -13,7 +13,7 @@ const SHADED = 0.004;
 /** Text is laid out in blocks, so that the browser can leave out those that are not on screen. */
 const BLOCK = 128;
 
-export function RunningText({ store, repeats, looks }: StripProps) {
+export function RunningText({ store, repeats, looks, basis }: StripProps) {
   const { state, query, ui } = store;
   const tokens = state.tokens.value;
   const special = new Set(store.facts.value.special);
@@ -44,7 +44,8 @@ export function RunningText({ store, repeats, looks }: StripProps) {
           {looks.weights && (
             <>
               {" looks, "}
-              {looks.heads === 1 && shown ? headName(shown) : meanOf(looks)}. Shade is attention, √ scale.
+              {looks.heads === 1 && shown ? headName(shown) : meanOf(looks)}
+              {basis && `, ${basis}`}. Shade is attention, √ scale.
             </>
           )}
         </span>

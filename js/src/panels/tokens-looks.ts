@@ -2,6 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 import { colour, inkOn, rgb } from "../draw/ramps";
+import type { Leaving } from "../leaving";
 import type { Head } from "../source/ops";
 import type { Store } from "../store";
 
@@ -19,28 +20,41 @@ export interface StripProps {
   store: Store;
   repeats: (number | null)[];
   looks: Looks;
+  /** What is left out of the rows, in words; "" where nothing is. */
+  basis: string;
 }
 
-/** The mean row of the live heads at `query`; of all heads where none is live. */
+const NONE: Looks = { weights: null, heads: 0, live: false };
+
+/**
+ * The mean row of the live heads at `query`; of all heads where none is live. What is left out is 0; where the rest is renormalised, a
+ * head that looks at nothing else has no row, and is not counted.
+ */
 export function meanAttention(
   maps: { heads: Head[]; maps: { shape: number[]; data: ArrayLike<number> } } | null,
   selected: Head[],
   ablated: Head[],
   query: number,
+  leaving: Leaving = { first: false, special: null, renormalise: false },
 ): Looks {
   const dead = new Set(ablated.map(String));
   const wanted = new Set(selected.map(String));
-  const rows = (maps?.heads ?? []).flatMap((head, i) =>
-    wanted.has(String(head)) ? [{ i, live: !dead.has(String(head)) }] : [],
-  );
+  const [, queries = 0, keys = 0] = maps?.maps.shape ?? [];
+  if (!maps || query >= queries || leaving.special?.[query]) return NONE;
+  const hidden = (key: number) => (leaving.first && key === 0) || leaving.special?.[key] === 1;
+  const rows = maps.heads.flatMap((head, i) => {
+    if (!wanted.has(String(head))) return [];
+    const start = (i * queries + query) * keys;
+    const row = Float32Array.from({ length: keys }, (_, k) => (hidden(k) ? 0 : maps.maps.data[start + k]!));
+    const by = leaving.renormalise ? row.reduce((sum, v) => sum + v, 0) : 1;
+    return by === 0 ? [] : [{ row, by, live: !dead.has(String(head)) }];
+  });
   const live = rows.filter((row) => row.live);
   const used = live.length > 0 ? live : rows;
-  const [, queries = 0, keys = 0] = maps?.maps.shape ?? [];
-  if (!maps || used.length === 0 || query >= queries) return { weights: null, heads: 0, live: false };
+  if (used.length === 0) return NONE;
   const weights = new Float32Array(keys);
-  for (const { i } of used) {
-    const start = (i * queries + query) * keys;
-    for (let k = 0; k < keys; k++) weights[k]! += maps.maps.data[start + k]! / used.length;
+  for (const { row, by } of used) {
+    for (let k = 0; k < keys; k++) weights[k]! += row[k]! / by / used.length;
   }
   return { weights, heads: used.length, live: live.length > 0 };
 }

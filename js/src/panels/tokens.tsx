@@ -5,6 +5,7 @@ import { useRef } from "preact/hooks";
 import { inkOn, rgb } from "../draw/ramps";
 import { stepTo } from "../keys";
 import { subscripts } from "../labels";
+import { leaving, leavingWords, specialPositions } from "../leaving";
 import type { Store } from "../store";
 import { TokenText } from "./parts";
 import { RunningText } from "./tokens-long";
@@ -20,23 +21,24 @@ export function TokensPanel({ store }: { store: Store }) {
   const repeats = useComputed(() => subscripts(state.tokens.value));
   const looks = useComputed(() => {
     const shown = state.selected.value.length > 0 ? state.selected.value : state.shown.value;
-    const now = meanAttention(store.patterns.value.value, shown, state.ablated.value, query.value);
+    const left = leaving(state, store.facts.value, state.tokens.value);
+    const now = meanAttention(store.patterns.value.value, shown, state.ablated.value, query.value, left);
     // Between a new prompt and its patterns the old ones are still held.
     const fits = now.weights?.length === state.tokens.value.length;
-    if (!fits) return { weights: null, heads: 0, live: false };
-    if (!state.hide_first.value) return now;
-    return { ...now, weights: now.weights!.map((w, k) => (k === 0 ? 0 : w)) };
+    return fits ? now : { weights: null, heads: 0, live: false };
   });
+  const basis = leavingWords(leaving(state, store.facts.value, tokens));
+  const shared = { store, repeats: repeats.value, looks: looks.value, basis };
   const old = store.patterns.pending.value || store.prompt.pending.value;
   const long = tokens.length > CHIPS_UP_TO;
   return (
     <section class={old ? "aw-tokens aw-old-looks" : "aw-tokens"} aria-label="Tokens">
       {long ? (
-        <RunningText store={store} repeats={repeats.value} looks={looks.value} />
+        <RunningText {...shared} />
       ) : (
         <>
-          <Chips store={store} repeats={repeats.value} looks={looks.value} />
-          <Caption store={store} repeats={repeats.value} looks={looks.value} />
+          <Chips {...shared} />
+          <Caption {...shared} />
         </>
       )}
     </section>
@@ -113,14 +115,19 @@ function Chips({ store, repeats, looks }: StripProps) {
   );
 }
 
-function Caption({ store, repeats, looks }: StripProps) {
+function Caption({ store, repeats, looks, basis }: StripProps) {
   const { state, query } = store;
   const token = state.tokens.value[query.value];
   if (token === undefined) return null;
+  const marks = store.facts.value.special;
+  const picked = state.selected.value.length > 0 || state.shown.value.length > 0;
+  if (!looks.weights && picked && state.discount_special.value && specialPositions([token], marks)) {
+    return <span class="aw-caption">the query is a special token, and those are hidden</span>;
+  }
   if (!looks.weights) {
     // The attention section says it too, with a way out.
     const said = state.panels.value.includes("attention");
-    return said || state.selected.value.length > 0 || state.shown.value.length > 0 ? null : (
+    return said || picked ? null : (
       <span class="aw-caption">No head selected. Click one in the grid to see where it looks.</span>
     );
   }
@@ -133,7 +140,7 @@ function Caption({ store, repeats, looks }: StripProps) {
       looks
       <br />
       {meanOf(looks)}
-      {state.hide_first.value && ", first token hidden"}
+      {basis && `, ${basis}`}
     </span>
   );
 }

@@ -23,7 +23,7 @@ export interface Facts {
   bos: string; // "no BOS", "BOS", or the special tokens the tokenizer adds
   bos_switch: boolean; // false where there is nothing to switch (encoders, no BOS token)
   answer: "next" | "mask" | "class" | "none"; // what the model's head predicts
-  special: string[]; // texts of the tokens that are marks and not words: "<|im_start|>" ...
+  special: string[]; // texts of the tokens that are marks and not words: "<|im_start|>" ...; no mask, no unknown token
   selftest: { passed: boolean; notes: string[] };
   modes: ModeFact[];
   scores: ScoreFact[];
@@ -48,6 +48,8 @@ export interface ScoreFact {
   exact: boolean; // false for a method that estimates what could be measured
   metrics: string[]; // those it can answer, the default first; empty where it asks nothing of the answer
   modes: boolean; // whether the mode of ablation changes it
+  compared?: boolean; // of the prompt beside another one
+  of_pattern?: boolean; // a statistic of the pattern, from which tokens can be left out
   refused: string | null; // the reason, where this model has no such score
 }
 export interface MetricFact {
@@ -260,6 +262,203 @@ export interface Generation {
   note: string; // one line: what was ablated, how tokens were chosen
 }
 
+/** Maps of some heads that say more than where they look. Undefined cells are NaN here, and only in a Tensor. */
+export interface Weighted {
+  heads: Head[];
+  kind: WeightedKind;
+  /** float32 [head, query, key]. */
+  maps: Tensor;
+  label: string; // "A · ‖v W_O‖"
+  formula: string;
+  unit: string;
+  signed: boolean; // "signed" and "z_cosine"
+  causal: boolean; // whether the upper triangle is empty; false for "z_cosine"
+  row: number | null; // the one query that is defined ("signed": the position asked about), else all
+  /** "signed": by head, the sum over the row: the head's direct contribution to the logit difference. */
+  sums: (number | null)[] | null;
+  note: string;
+}
+export type WeightedKind = "v_norm" | "vo_norm" | "signed" | "z_cosine";
+
+/** One map made of many. */
+export interface Aggregate {
+  kind: "mean" | "layer" | "rollout";
+  map: Tensor; // float32 [query, key]
+  label: string; // "mean of 3 selected heads", "mean of layer 9", "attention rollout, layers 0 to 29"
+  formula: string;
+  caution: string; // one sentence: what it does not mean
+}
+
+/** The scores before the softmax of one head, in parts. NaN where a query may not see a key. */
+export interface Qk {
+  head: Head;
+  /** float32 [query, key]; softmax over the keys a query may see (and a sink, where there is one) is the pattern. */
+  scores: Tensor;
+  /** float32 [query, key] each; they sum to `scores`, or with a soft-cap to what is capped. Empty where they cannot be told apart. */
+  terms: { name: string; label: string; values: Tensor }[];
+  q_norm: (number | null)[]; // by token
+  k_norm: (number | null)[];
+  scale: number; // what q·k was multiplied by
+  cap: number | null; // of the soft-cap
+  note: string;
+}
+/** Why one query looked at one key: the score as a sum over what upstream wrote, exactly, the norm's scale that of this run. */
+export interface Why {
+  head: Head;
+  query: number;
+  key: number;
+  score: number; // before a soft-cap and biases by position
+  attention: number; // what the pattern has there
+  cap: number | null;
+  /** By what the query side, and what the key side, was made of: the other side held as it is. All terms, the largest first; each sums to `score`. */
+  query_side: WhyTerm[];
+  key_side: WhyTerm[];
+  note: string;
+}
+export interface WhyTerm {
+  name: string; // "embedding", "L3H2", "MLP 4", "attention biases" (of all below), "biases" (of the norm and of q or k)
+  head: Head | null;
+  value: number;
+  from: { position: number; value: number }[]; // for a head: by the token it took it from, the largest few
+}
+export type Embedding = "tokens" | "first MLP"; // the embedding itself; what leaves the first block for a token alone
+/** What a head does with what it looks at, from the weights: logits before the final norm's scale, less their mean over all tokens looked at. */
+export interface Ov {
+  head: Head;
+  copying: number | null; // Σ Re λ / Σ |λ|, −1 to 1; null where the head writes nothing
+  /** Of `drawn` tokens, the share that promote none more than themselves; null where it is undefined for all. */
+  share_first: number | null;
+  drawn: number;
+  vocabulary: number;
+  /** By token at the positions asked (each once): what looking at it makes more and less probable. */
+  rows: { id: number; token: string; promoted: Lift[]; suppressed: Lift[] }[];
+  /** float32 [row, row]: what looking at row's token does to column's token. */
+  block: Tensor;
+  embedding: Embedding;
+  note: string;
+}
+export interface Lift {
+  id: number;
+  token: string;
+  value: number;
+}
+/** What a head looks for, from the weights, whatever the prompt. */
+export interface QkCircuit {
+  head: Head;
+  offset: number | null; // tokens between query and key; null where position does not turn vectors
+  pairs: { query: { id: number; token: string }; key: { id: number; token: string }; value: number }[]; // the largest
+  /** Singular directions, the largest first, with the tokens at both their ends: a query at one looks for keys at the same. */
+  directions: { value: number; ends: { query: Lift[]; key: Lift[] }[] }[];
+  /** The mean score of all pairs of tokens by offset; null where position does not turn vectors. */
+  kernel: { offsets: number[]; values: number[] } | null;
+  embedding: Embedding;
+  note: string;
+}
+/** How much of what one head writes another reads, from the weights. */
+export interface Composition {
+  head: Head;
+  /** float32 [layer, head]: heads below write into its q, k, v; it writes into those of heads above. NaN: undefined. */
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  baseline: number; // the mean of random matrices of these shapes
+  formula: string;
+  note: string;
+}
+
+/** Two prompts side by side. Which positions belong together is said, never padded. */
+export interface Comparison {
+  a: ComparedSide;
+  b: ComparedSide;
+  /** Columns of the alignment: a position of each, null on the side that has none. */
+  aligned: { a: number | null; b: number | null; same: boolean }[];
+  same_length: boolean;
+  /** Pairs of positions that are in the numbers: those of the alignment, less special tokens where these are discounted. */
+  compared: number;
+  answers: ComparedAnswers | null; // null where the model has no head that answers
+  embedding: { cosine: number | null; l2: number } | null; // of such a model: distances of the mean-pooled embeddings
+  /** How far noising and denoising are measured, heads of both together; null where they are refused. */
+  effects: { done: number; total: number; remaining: number | null } | null;
+  /** One number per head, by name; the grid can be coloured by any. */
+  scores: ComparedScore[];
+  renormalised: boolean; // whether rows were made to sum to 1 over aligned keys
+  note: string;
+}
+export interface ComparedSide {
+  text: string;
+  tokens: string[];
+  special: number[]; // positions of marks that are no words
+  position: number | null; // where the answer is read; null where there is one for the whole text, or none
+}
+export interface ComparedAnswers {
+  rows: { id: number; token: string; a: Odds; b: Odds }[]; // the most probable of either
+  kl: { ab: number; ba: number }; // KL(a || b) and back, nats
+  js: number; // nats
+  logit_diff: { a: number; b: number } | null; // null for a model with one output
+  target: string | null;
+  against: string | null;
+}
+export interface ComparedScore {
+  name: string; // "max_difference", "js", "z_cosine", "noising" ...
+  label: string;
+  formula: string;
+  unit: string;
+  signed: boolean;
+  causal: boolean; // an intervention was made; false: how alike two pictures are
+  values: Tensor; // float32 [layer, head]
+  measured: Tensor | null; // uint8 [layer, head], of what is causal: 1 where it is measured already
+  /** float32 [layer, head]: positions in a where it is largest; null where that is not one place. */
+  query: Tensor | null;
+  key: Tensor | null;
+  refused: string | null; // the reason, where it is undefined for these two prompts
+}
+/** The maps of some heads in both, over the aligned positions. */
+export interface ComparedPatterns {
+  heads: Head[];
+  positions: { a: number; b: number }[];
+  a: Tensor; // float32 [head, query, key]
+  b: Tensor;
+  difference: Tensor; // b − a
+  a_weighted: Tensor | null; // A·‖v W_O‖; null where it is refused
+  b_weighted: Tensor | null;
+  weighted_refused: string | null;
+}
+/** Of each number and head the mean over many pairs of prompts, and Student's t interval of it. */
+export interface ComparedMany {
+  pairs: number; // that could be compared
+  given: number;
+  level: number; // of the intervals
+  scores: ManyScore[];
+  failures: { index: number; prompt: string; other: string; reason: string }[];
+  note: string;
+}
+export interface ManyScore extends Omit<ComparedScore, "values" | "measured" | "query" | "key"> {
+  /** float32 [layer, head] each; `n` is the pairs in which the number is defined. */
+  mean: Tensor;
+  low: Tensor;
+  high: Tensor;
+  n: Tensor;
+}
+/** Which prompt the one under study is compared with, and how. */
+export type ComparedWith = {
+  other: string;
+  discount_special: boolean;
+  renormalise: boolean;
+};
+
+/** How far an ablation moves the embedding of a model without a head, by each way of pooling it. */
+export interface EmbeddingChange {
+  rows: {
+    pooling: "mean" | "cls";
+    label: string; // "mean-pooled", "first-token"
+    positions: number; // whose hidden states it is the mean of
+    cosine: number | null; // 1 − cos(clean, ablated)
+    l2: number; // ‖ablated − clean‖
+    norm: { clean: number; ablated: number };
+  }[];
+  note: string;
+}
+
 /** A set of heads, and what the model answers with it ablated. */
 export interface StudySet {
   heads: Head[];
@@ -368,6 +567,8 @@ export interface Ops {
     args: { run_key: string; ablation: Ablation; position: number; target: string; against: string; k: number };
     result: Outcome;
   };
+  /** In the place of `outcome`, of a model without a head. */
+  embedding: { args: { run_key: string; ablation: Ablation }; result: EmbeddingChange };
   whole_prompt: { args: { run_key: string; ablation: Ablation }; result: WholePrompt };
   thumbnails: { args: { run_key: string }; result: Thumbnails };
   patterns: { args: { run_key: string; ablation: Ablation; heads: Head[] }; result: Patterns };
@@ -382,6 +583,10 @@ export interface Ops {
       /** How a head is ablated; its heads are those that are off already, where `conditional`. */
       ablation: Ablation;
       conditional: boolean;
+      /** For a number of two prompts. */
+      compared?: ComparedWith;
+      /** For a statistic of the pattern: what is left out of it. `renormalise` plays a part with `hide_first` alone. */
+      leaving?: { hide_first: boolean; renormalise: boolean; discount_special: boolean };
       /** Seconds the measuring may take; null: as long as it takes. */
       patience: number | null;
     };
@@ -421,6 +626,54 @@ export interface Ops {
    * be cut into others. `run_key` is the present run's.
    */
   study_ids: { args: { run_key: string; ids: number[] }; result: { run_key: string } };
+  weighted: {
+    args: {
+      run_key: string;
+      ablation: Ablation;
+      heads: Head[];
+      kind: WeightedKind;
+      position: number;
+      target: string;
+      against: string;
+    };
+    result: Weighted;
+  };
+  /** `heads`: for "mean" those that are averaged, for "layer" one of it; nothing for "rollout". */
+  aggregate: {
+    args: { run_key: string; ablation: Ablation; kind: Aggregate["kind"]; heads: Head[] };
+    result: Aggregate;
+  };
+  qk: { args: { run_key: string; ablation: Ablation; head: Head }; result: Qk };
+  why: { args: { run_key: string; ablation: Ablation; head: Head; query: number; key: number }; result: Why };
+  ov: { args: { run_key: string; head: Head; positions: number[]; embedding: Embedding; k: number }; result: Ov };
+  qk_circuit: {
+    args: { run_key: string; head: Head; offset: number; embedding: Embedding; k: number };
+    result: QkCircuit;
+  };
+  composition: { args: { run_key: string; head: Head }; result: Composition };
+  /** The tokens that a text would be as a prompt; refused as a prompt would be. */
+  other: { args: { run_key: string; text: string }; result: { tokens: string[] } };
+  /**
+   * Of the clean runs of the prompt and `other`. What differs comes first; `causal`: then noising and denoising, where lengths are equal,
+   * each for as many seconds as `patience` says (null: as long as it takes).
+   */
+  compare: {
+    args: ComparedWith & {
+      run_key: string;
+      causal: boolean;
+      metric: string;
+      position: number;
+      target: string;
+      against: string;
+      patience: number | null;
+    };
+    result: Comparison;
+  };
+  compared_patterns: { args: ComparedWith & { run_key: string; heads: Head[] }; result: ComparedPatterns };
+  compare_many: {
+    args: Omit<ComparedWith, "other"> & { run_key: string; pairs: [string, string][]; causal: boolean; metric: string };
+    result: ComparedMany;
+  };
   /** `target` "": the set that moves the answer most. What `ablation` has off already stays off. Partial results come set by set. */
   study: {
     args: {

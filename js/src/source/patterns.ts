@@ -66,7 +66,7 @@ function join(heads: Head[], ablation: Ablation, held: Map<string, Held>, side: 
   };
 }
 
-function stack(maps: Float32Array[], side: number): Tensor {
+export function stack(maps: Float32Array[], side: number): Tensor {
   const width = maps[0]?.length ?? 0;
   const data = new Float32Array(maps.length * width);
   maps.forEach((map, i) => {
@@ -75,5 +75,5 @@ function stack(maps: Float32Array[], side: number): Tensor {
   return { dtype: "float32", shape: [maps.length, side && width / side, side], scale: 1, data };
 }
 
-const floats = (tensor: Tensor): Float32Array =>
+export const floats = (tensor: Tensor): Float32Array =>
   tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data, (v) => (v / 255) * tensor.scale);
