@@ -78,7 +78,8 @@ assert -7 < flip.random[1].low and flip.random[1].high < -4 and -6.2 < flip.rand
 assert round(run.ablate(flip.heads).probability(' John'), 2) == 0.34 and round(run.ablate(flip.heads).kl(), 1) == 2.8
 assert run.ablate(flip.heads).top(1).token[0] == run.ablate(three).top(1).token[0] == ' John'
 assert 'L23H3' in map(str, three) and 'L24H4' in map(str, three)
-assert run.ablate(three).probability(' John') > 2 * run.ablate(flip.heads).probability(' John') and run.ablate(three).kl() < run.ablate(flip.heads).kl()
+assert run.ablate(three).probability(' John') > 2 * run.ablate(flip.heads).probability(' John')
+assert run.ablate(three).kl() < run.ablate(flip.heads).kl()
 assert circuit.total == 70651 and len(circuit.edges) == 63 and len(circuit.scores) == 70651
 assert 0.4 < circuit.faithfulness < 0.55
 assert list(curve.faithfulness[:2]) == [0, 0] and list(curve.high[:2]) == [0, 0]

@@ -8,6 +8,9 @@ export interface TooltipAt {
   target: Pick<Element, "getBoundingClientRect">;
 }
 
+/** Of the legend and the buttons under a picture: so far a tooltip may hang out of its box. */
+const UNDER = 80;
+
 export type Point = readonly [x: number, y: number];
 interface Size {
   width: number;
@@ -62,7 +65,7 @@ export function Tooltip(props: {
           bottom: target.bottom - frame.top,
         },
         { width: element.offsetWidth, height: element.offsetHeight },
-        frame,
+        { width: frame.width, height: frame.height + UNDER },
         spare,
       );
       element.style.left = `${x}px`;
