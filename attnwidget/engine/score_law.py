@@ -184,7 +184,7 @@ def _centred(values: Tensor, known: Tensor) -> Tensor:
 
 def _trials(stream: Stream, layer: int, q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> Iterator[_Trial]:
     """What the law may be, the likeliest first."""
-    block, turn = stream.engine.anatomy.blocks[layer], _turn(stream, layer)
+    block, turn = stream.engine.anatomy.blocks[layer], turn_of(stream, layer)
     named = list(dict.fromkeys([q.shape[-1] ** -0.5, 1.0, *_named(block, _SCALES)]))
     cells = (empty > 0).sum().item()
 
@@ -227,7 +227,8 @@ def _caps(stream: Stream) -> list[float]:
     return list(dict.fromkeys(float(cap) for cap in found if isinstance(cap, (int, float)) and cap > 0))
 
 
-def _turn(stream: Stream, layer: int) -> Turn | None:
+def turn_of(stream: Stream, layer: int) -> Turn | None:
+    """What the model gave this block to turn queries and keys by, over the positions of `stream`; None where it gave nothing."""
     given = stream.recording.calls[layer].kwargs.get("position_embeddings")
     if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(part, Tensor) and part.dim() == 3 for part in given):
         return None
