@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..engine.attention_input import attention_input
+from ..engine.projections import short_stream
 from ..engine.rotation import rotations
-from ..engine.score_law import ScoreLaw, head_scores
+from ..engine.score_law import ScoreLaw, head_scores, turn_of
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadLike, parse_head
 from ..model import Model
@@ -19,6 +20,7 @@ from .modelweights import EMBEDDINGS, SCALES, ModelWeights, asked_tokens, count,
 from .qkresult import Direction, QKCircuit
 from .toppairs import top_pairs
 
+_FEW = 16  # positions that scores are looked at on
 _EXACT = 2**23  # numbers of a factor that are decomposed in float64
 
 
@@ -60,12 +62,12 @@ def qk_circuit(
     count("offset", offset, 0 if model.causal else -furthest, furthest)
     count("max_offset", max_offset, 0, 10**6)
     ids = [] if tokens is None else asked_tokens(model, tokens)
-    most = max(abs(offset), min(max_offset, furthest))
-    weights = ModelWeights(model, max(8, most + 2))
+    distances = sorted({*range(min(max_offset, furthest) + 1), abs(offset)})
+    weights = ModelWeights(model, max(8, min(distances[-1], _FEW) + 2))
     k, directions = count("k", k, 0, weights.size), count("directions", directions, 0, model.d_head)
     layer = weights.layer(asked.layer)
     law = _law(weights, asked)
-    turned = rotations(attention_input(weights.stream, asked.layer), law.turn, range(most + 1))
+    turned = _rotations(weights, asked.layer, law, distances)
     if turned is None and offset:
         where = "in its stream" if weights.embedding.learned_positions else "a bias of its scores, or nowhere"
         raise AttnWidgetError(f"offset={offset} plays no part: positions of {model.name} do not turn queries and keys (they are {where}).")
@@ -83,7 +85,8 @@ def qk_circuit(
         return law.scale * (y @ w_q + b_q), (y - shift) @ w_k
 
     queries, keys = (torch.cat(parts) for parts in zip(*map(_single, _each(weights, factors, progress)), strict=True))
-    turn = None if turned is None else turned[abs(offset)] if offset >= 0 else turned[-offset].T
+    turn = None if turned is None else turned[distances.index(abs(offset))]
+    turn = turn.T if turn is not None and offset < 0 else turn
     at_offset = queries if turn is None else (queries.double() @ turn.to(w_q)).float()
     pairs = top_pairs(at_offset, keys, k, progress) if k else []
     block = None
@@ -94,7 +97,8 @@ def qk_circuit(
     if turned is not None:
         bias = shift @ w_k + b_k if scale == "own" else torch.zeros_like(b_k)
         q_mean, k_mean = queries.double().mean(0), keys.double().mean(0) + bias
-        kernel = torch.einsum("d,pde,e->p", q_mean, turned.to(q_mean), k_mean)[: max_offset + 1].cpu().numpy()
+        kernel = torch.einsum("d,pde,e->p", q_mean, turned.to(q_mean), k_mean)
+        kernel = kernel[: min(max_offset, furthest) + 1].cpu().numpy()
     values, ends = _directions(model, at_offset, keys, directions, k)
     return QKCircuit(
         head=asked,
@@ -120,6 +124,16 @@ def qk_circuit(
 
 def _law(weights: ModelWeights, head: Head) -> ScoreLaw:
     return head_scores(weights.stream, head.layer, head.head).law
+
+
+def _rotations(weights: ModelWeights, layer: int, law: ScoreLaw, distances: Sequence[int]) -> Tensor | None:
+    """By `distances`, in order. The law was seen on a short prompt; a far one needs a longer prompt, but no scores of it."""
+    stream, turn, length = weights.stream, law.turn, distances[-1] + 2
+    if length > stream.length:
+        size = weights.size
+        stream = short_stream(weights.engine, [size * (2 * i + 1) // (2 * length) for i in range(length)])
+        turn = None if turn is None else turn_of(stream, layer)
+    return rotations(attention_input(stream, layer), turn, distances)
 
 
 def _each(

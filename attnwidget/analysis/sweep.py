@@ -20,8 +20,9 @@ def ablation(asked: Asked) -> Found:
     already, so that one is conditional. All measures are read off the same logits.
 
     Heads go from the lowest layer up; one whose z is already what would be put there has effect 0, unswept. Progress is counted in
-    blocks run, which is what takes the time: a head of layer l costs the L - l blocks above it. `extra["first_choice"]` is the id of the token (or class) that comes first with the head ablated, where
-    one position is asked about; of equal ones that which came first before, else the lowest.
+    blocks run, which is what takes the time: a head of layer l costs the L - l blocks above it. `extra["first_choice"]` is the id of the
+    token (or class) that comes first with the head ablated, where one position is asked about; of equal ones that which came first
+    before, else the lowest.
     """
     run, model = asked.run, asked.run.model
     heads = sorted(asked.heads)

@@ -20,6 +20,8 @@ from .writes import Stream, wide
 _CAPS = ("attn_logit_softcapping", "attn_scores_soft_cap")
 _SCALES = ("scaling", "scale_attn", "attn_scale", "scale")
 CLOSE = 1e-5  # of a probability; in half precision 2 %
+_AS_GOOD = 1.2  # times the error of what fits best: by which a scale that the model names is taken for that one
+_APART = 2.0  # times the error: by which a law is worse that is surely another
 
 
 @dataclass(frozen=True)
@@ -82,23 +84,26 @@ def head_scores(stream: Stream, layer: int, head: int) -> Scores:
     if len(q) != len(pattern) or len(q) % len(k):
         raise ModelError(f"Queries and keys of layer {layer} are not laid out by heads in this model, so scores cannot be made of them.")
     k = k.repeat_interleave(len(q) // len(k), 0)
-    off = math.inf
-    for law in _laws(stream, layer, q, k, pattern, empty):
-        turned_q, turned_k = (states[head] if law.turn is None else law.turn(states[head]) for states in (q, k))
-        scores = law.scores(turned_q, turned_k)
-        distance = (_softmax(scores, empty[head]) - pattern[head]).abs().max().item()
-        if distance <= tolerance(anatomy.dtype):
-            added = empty[head].log()
-            top = added.amax(-1, keepdim=True)
-            share = 1 - empty[head].sum(-1)
-            # Less than what rounding leaves of a row that sums to 1 is no sink.
-            sink = torch.where(share > 1e-4, share.clamp_min(1e-12).log() - top[:, 0], -math.inf)
-            return Scores(law, turned_q, turned_k, scores, added - top, pattern[head], sink)
-        off = min(off, distance)
-    raise ModelError(
-        f"Softmax of query times key is not the pattern of L{layer}H{head} in this model (they differ by {off:.2g}): "
-        "it does something to its scores, or turns its queries and keys, out of reach, so they are not shown."
-    )
+    rounded = torch.finfo(anatomy.dtype).eps / 4 * pattern.square().sum().div((empty > 0).sum()).sqrt().item()
+    best, others = _best(_trials(stream, layer, q, k, pattern, empty), rounded)
+    scores = best.law.scores(best.q[head], best.k[head])
+    off = (_softmax(scores, empty[head]) - pattern[head]).abs().max().item()
+    if not off <= tolerance(anatomy.dtype):
+        raise ModelError(
+            f"Softmax of query times key is not the pattern of L{layer}H{head} in this model (they differ by {off:.2g}): "
+            "it does something to its scores, or turns its queries and keys, out of reach, so they are not shown."
+        )
+    if any(_differ(best, other, empty) for other in others):
+        raise ModelError(
+            f"Scores of layer {layer} are so small here, beside the rounding of its patterns, that these do not tell how they are made "
+            "(by which scale, with positions turned or not): give a longer prompt, or load the model in float32."
+        )
+    added = empty[head].log()
+    top = added.amax(-1, keepdim=True)
+    share = 1 - empty[head].sum(-1)
+    # Less than what rounding leaves of a row that sums to 1 is no sink.
+    sink = torch.where(share > 1e-4, share.clamp_min(1e-12).log() - top[:, 0], -math.inf)
+    return Scores(best.law, best.q[head], best.k[head], scores, added - top, pattern[head], sink)
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -136,40 +141,74 @@ def _emptied(stream: Stream, layer: int) -> Tensor | None:
     return _seen(stream, layer, Edit(layer, "q", torch.zeros_like))[2]
 
 
-def _laws(stream: Stream, layer: int, q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> Iterator[ScoreLaw]:
-    """What the law may be, the likeliest first, by the head whose scores are farthest apart."""
-    block = stream.engine.anatomy.blocks[layer]
-    for turn in (None, _turn(stream, layer)):
-        if turn is None:
-            turned_q, turned_k = q, k
-        elif turn.cos.shape[-1] <= q.shape[-1]:
-            turned_q, turned_k = turn(q), turn(k)
-        else:
-            continue
-        raw = turned_q @ turned_k.transpose(1, 2)
-        spread = torch.where(empty > 0, raw, 0).flatten(1).std(-1)
-        at = int(spread.argmax())
-        named = list(dict.fromkeys([q.shape[-1] ** -0.5, 1.0, *_named(block, _SCALES)]))
-        fitted = _fitted(raw[at], pattern[at], empty[at])
-        near = [scale for scale in named if fitted is not None and abs(fitted / scale - 1) < 1e-3]
-        plain = near[:1] or named[:1] if fitted is None or near else [fitted]
-        options = [ScoreLaw(scale, None, turn) for scale in plain]
-        options += [ScoreLaw(scale, cap, turn) for cap in _caps(stream) for scale in named]
+@dataclass(frozen=True)
+class _Trial:
+    """What a law gives of a layer. `error` is the root of the mean square of what its pattern is off by, over heads and visible cells."""
 
-        def off(law: ScoreLaw, q: Tensor = turned_q[at], k: Tensor = turned_k[at], at: int = at) -> float:
-            return (_softmax(law.scores(q, k), empty[at]) - pattern[at]).abs().max().item()
-
-        yield min(options, key=off)
-        if turn is None and _turn(stream, layer) is None:
-            return
+    law: ScoreLaw
+    named: bool
+    """Whether the model names its scale; if not, it is what fits best."""
+    q: Tensor
+    k: Tensor
+    """[head, position, d_head] as they enter the product."""
+    error: float
 
 
-def _fitted(raw: Tensor, pattern: Tensor, empty: Tensor) -> float | None:
-    """By what `raw` [query, key] is multiplied before the softmax, by least squares; None where nothing shows."""
-    known = (pattern > 0) & (empty > 0)
-    gain = torch.where(known, pattern.log() - empty.log(), 0)
+def _best(tried: Iterator[_Trial], rounded: float) -> tuple[_Trial, list[_Trial]]:
+    """The law that gives the patterns of all heads best, and those that do nearly as well. Errors below `rounded`, what rounding a pattern
+    makes of it, tell nothing."""
+    trials = list(tried)
+    least = max(rounded, min(trial.error for trial in trials))
+    # A fitted scale follows the rounding of the pattern, so that it is a little better than the true one.
+    best = next((trial for trial in trials if trial.named and trial.error <= _AS_GOOD * least), None)
+    best = best or min(trials, key=lambda trial: trial.error)
+    return best, [trial for trial in trials if trial.named and trial is not best and trial.error <= _APART * max(rounded, best.error)]
+
+
+def _differ(a: _Trial, b: _Trial, empty: Tensor) -> bool:
+    """Whether the scores of two laws are apart by more than a fiftieth, as far as a softmax sees them."""
+    apart = size = 0.0
+    for head, some in enumerate(empty):
+        first, second = (_centred(trial.law.scores(trial.q[head], trial.k[head]), some > 0) for trial in (a, b))
+        apart += (first - second).square().sum().item()
+        size += first.square().sum().item()
+    return apart > 0.02**2 * size
+
+
+def _centred(values: Tensor, known: Tensor) -> Tensor:
+    """[..., query, key] less the mean of each row's known cells; 0 elsewhere."""
     count = known.sum(-1, keepdim=True).clamp_min(1)
-    x, y = (torch.where(known, t - torch.where(known, t, 0).sum(-1, keepdim=True) / count, 0) for t in (raw, gain))
+    values = torch.where(known, values, 0)
+    return torch.where(known, values - values.sum(-1, keepdim=True) / count, 0)
+
+
+def _trials(stream: Stream, layer: int, q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> Iterator[_Trial]:
+    """What the law may be, the likeliest first."""
+    block, turn = stream.engine.anatomy.blocks[layer], turn_of(stream, layer)
+    named = list(dict.fromkeys([q.shape[-1] ** -0.5, 1.0, *_named(block, _SCALES)]))
+    cells = (empty > 0).sum().item()
+
+    for turning in (None, turn) if turn is not None and turn.cos.shape[-1] <= q.shape[-1] else (None,):
+        turned_q, turned_k = (states if turning is None else turning(states) for states in (q, k))
+        laws = [ScoreLaw(scale, None, turning) for scale in named]
+        laws += [ScoreLaw(scale, cap, turning) for cap in _caps(stream) for scale in named]
+        fitted = _fitted(turned_q, turned_k, pattern, empty)
+        for law in laws if fitted is None else [*laws, ScoreLaw(fitted, None, turning)]:
+            squares = sum(
+                (_softmax(law.scores(turned_q[head], turned_k[head]), empty[head]) - pattern[head]).square().sum().item()
+                for head in range(len(q))
+            )
+            yield _Trial(law, law.scale in named, turned_q, turned_k, math.sqrt(squares / cells))
+
+
+def _fitted(q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> float | None:
+    """By what queries times keys are multiplied before the softmax, by least squares, in the head whose products are farthest apart;
+    None where nothing shows."""
+    spread = [_centred(q[head] @ k[head].T, empty[head] > 0).square().sum().item() for head in range(len(q))]
+    at = max(range(len(q)), key=spread.__getitem__)
+    known = (pattern[at] > 0) & (empty[at] > 0)
+    x = _centred(q[at] @ k[at].T, known)
+    y = _centred(pattern[at].log() - empty[at].log(), known)
     square = x.square().sum()
     return ((x * y).sum() / square).item() if square > 0 else None
 
@@ -188,7 +227,8 @@ def _caps(stream: Stream) -> list[float]:
     return list(dict.fromkeys(float(cap) for cap in found if isinstance(cap, (int, float)) and cap > 0))
 
 
-def _turn(stream: Stream, layer: int) -> Turn | None:
+def turn_of(stream: Stream, layer: int) -> Turn | None:
+    """What the model gave this block to turn queries and keys by, over the positions of `stream`; None where it gave nothing."""
     given = stream.recording.calls[layer].kwargs.get("position_embeddings")
     if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(part, Tensor) and part.dim() == 3 for part in given):
         return None

@@ -28,6 +28,8 @@ MOST_SPLIT = 400
 MOST_TOKENS = 64
 """Whose OV circuit is told in one answer."""
 DIRECTIONS = 3
+FURTHEST = 512
+"""Tokens between query and key: a prompt as long is run for them."""
 SOURCES = 3
 """Tokens from which a head brought its term."""
 _composed: WeakKeyDictionary[Engine, tuple[int, Composition]] = WeakKeyDictionary()
@@ -115,10 +117,15 @@ def circuit_ov(run: Run, args: dict, job: Job) -> dict:
 
 def circuit_qk(model: Model, args: dict, job: Job) -> dict:
     """`QkCircuit` in js/src/source/ops.ts."""
+    offset = arguments.integer(args.get("offset", 0))
+    if abs(offset) > FURTHEST:
+        raise AttnWidgetError(
+            f"offset must be from -{FURTHEST} to {FURTHEST} here, not {offset}: qk_circuit(model, head) in a cell takes any."
+        )
     found = qk_circuit(
         model,
         _head(model, args),
-        offset=arguments.integer(args.get("offset", 0)),
+        offset=offset,
         embedding=arguments.choice(args, "embedding", EMBEDDINGS),
         k=_k(args, model),
         directions=DIRECTIONS,

@@ -8,7 +8,7 @@ from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from attnwidget import AttnWidgetError, ModelError, load_model
-from attnwidget.analysis import toppairs
+from attnwidget.analysis import qkcircuit, toppairs
 from attnwidget.analysis.qkcircuit import qk_circuit
 from attnwidget.analysis.qkscores import qk
 
@@ -92,6 +92,30 @@ def test_at_the_first_layer_of_a_rotary_model_they_are_the_scores_of_a_run(name,
         for query in range(offset, len(IDS)):
             assert abs(found.block[query, query - offset] - seen[query, query - offset]) <= 1e-5
     assert np.abs(seen).max() > 0.1
+
+
+def test_a_far_offset_measures_that_distance_and_no_scores_of_a_long_prompt(monkeypatch):
+    seen = []
+
+    def rotations(given, turn, distances):
+        seen.append(list(distances))
+        return measured(given, turn, distances)
+
+    def law(stream, layer, head):
+        assert stream.length <= 18
+        return scores_of(stream, layer, head)
+
+    measured, scores_of = qkcircuit.rotations, qkcircuit.head_scores
+    monkeypatch.setattr(qkcircuit, "rotations", rotations)
+    monkeypatch.setattr(qkcircuit, "head_scores", law)
+    for kind in ("plain", "bridge"):  # before and after the rotation
+        s = subject("llama", kind)
+        found = qk_circuit(s.model, "L0H2", offset=40, tokens=IDS, k=0, max_offset=2)
+        assert seen.pop() == [0, 1, 2, 40] and len(found.kernel) == 3
+        ids = [*IDS, *range(100, 131), *IDS]
+        scores = qk(s.model.run(ids), "L0H2")
+        expected = (scores.parts["content"] + scores.parts["query_bias"])[40:49, :9]
+        assert far(np.diag(found.block), np.diag(expected)) <= 1e-5 and np.abs(expected).max() > 0.05
 
 
 def test_offsets_matter_and_neighbours_that_are_turned_in_pairs():

@@ -19,6 +19,7 @@ from ..models import (
     IDS,
     LAYERS,
     SPECS,
+    bridged,
     fresh,
     induction_model,
     induction_prompt,
@@ -214,6 +215,31 @@ def test_a_law_that_is_not_known_is_refused(monkeypatch):
     with pytest.raises(ModelError, match="not the pattern of L1H2 .* differ by 0"):
         qk(s.model.run(IDS), "L1H2")
     monkeypatch.setattr(modeling_llama, "eager_attention_forward", own)
+
+
+def neox_with_small_scores(by, dtype):
+    model = wide(SPECS["gptneox"].build())
+    with torch.no_grad():
+        for layer in model.gpt_neox.layers:
+            for fused in (layer.attention.query_key_value.weight, layer.attention.query_key_value.bias):
+                fused.view(HEADS, 3, -1)[:, :2] *= by
+    return load_model(bridged(model.to(dtype), tokenizer())).run(IDS)
+
+
+def test_small_scores_are_told_apart_from_those_without_a_rotation():
+    # The bridge's queries and keys are those before it, and a pattern that is nearly uniform is nearly that of any law.
+    found = qk(neox_with_small_scores(0.001, torch.float32), "L1H2")
+    assert found.rotary and found.scale == D_HEAD**-0.5 and np.abs(found.scores).max() < 1e-4
+    half = qk(neox_with_small_scores(0.1, torch.bfloat16), "L1H2")
+    assert half.rotary and half.scale == D_HEAD**-0.5
+
+
+@pytest.mark.parametrize(("by", "dtype"), [(0.03, torch.bfloat16), (0.001, torch.float16)])
+def test_scores_below_the_rounding_of_the_pattern_are_refused(by, dtype):
+    run = neox_with_small_scores(by, dtype)
+    for layer in range(LAYERS):
+        with pytest.raises(ModelError, match=f"Scores of layer {layer} are so small"):
+            qk(run, (layer, 1))
 
 
 def test_one_token_proves_nothing():

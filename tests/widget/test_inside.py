@@ -212,6 +212,11 @@ def test_the_qk_circuit_is_the_librarys(front, model, offset):
     np.testing.assert_allclose(found["kernel"]["values"], expected.kernel, rtol=1e-5, atol=1e-7)
 
 
+def test_an_offset_for_which_a_very_long_prompt_would_be_run_is_refused(front):
+    assert "offset must be from -512 to 512 here, not 513" in front.refused("qk_circuit", offset=513)
+    assert "offset must be" in front.refused("qk_circuit", offset=-(10**9))
+
+
 def test_where_positions_turn_nothing_there_is_no_offset_and_no_kernel():
     front = Inside(AttentionWidget(subject("gpt2").model, "Alice and Bob"))
     found, _ = front.of("qk_circuit", head=[1, 2])
