@@ -233,6 +233,7 @@ def _random_of(seed: int, head: Head) -> torch.Generator:
 
 
 def _allowed(run: Run) -> Tensor:
+    """[query, key]. A prompt is run without an attention mask, so padding that its ids have is looked at as any token is."""
     n = len(run.ids)
     allowed = torch.ones(n, n, dtype=torch.bool)
     return allowed.tril() if run.model.causal else allowed

@@ -11,12 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..ablation import MODES
 from ..engine.interrupt import checkpoint
 from ..errors import AttnWidgetError, HeadError
 from ..heads import Head, HeadsLike, parse_heads
 from ..run import Run
+from .checked import a_run, current
 from .method import Progress
-from .sinks import SAID, check_first, rows_to_one, without_first
+from .sinks import SAID, check_first, nothing_left, rows_to_one, without_first
 
 _MEAN = (
     "A mean of heads is no head: that a token gets a share here does not say that any one head looks at it much, nor that what is read "
@@ -84,7 +86,9 @@ def mean_attention(
         first: `hide` or `renormalise` take the first token out of each head's pattern before the mean, see `without_first`; with
             `renormalise`, a head that keeps nothing at a query is not in that row's mean.
     """
+    a_run("run", run)
     check_first(first)
+    current(run)
     chosen = _chosen(run, heads, layers)
     total = np.zeros((len(run.ids), len(run.ids)))
     counted = np.zeros((len(run.ids), 1))
@@ -95,14 +99,19 @@ def mean_attention(
             progress(done, len(wanted), "Averaging patterns")
         patterns = run.patterns(layer)
         for head in (head for head in chosen if head.layer == layer):
-            pattern = without_first(_double(patterns[head.head]), first).numpy()
+            pattern = _double(patterns[head.head])
+            # In double precision, but what is nothing is so in the model's.
+            rounding = nothing_left(patterns.dtype)
+            pattern = (
+                rows_to_one(without_first(pattern, "hide"), rounding) if first == "renormalise" else without_first(pattern, first)
+            ).numpy()
             known = np.isfinite(pattern).all(-1, keepdims=True)
             total += np.where(known, pattern, 0)
             counted += known
     values = np.divide(total, counted, out=np.full(total.shape, np.nan), where=counted > 0)
     n = len(chosen)
     formula = "; ".join(part for part in (f"mean over {n} head{'s' if n > 1 else ''} of A[q, k]", SAID[first]) if part)
-    return _aggregate(run, values, "mean attention", formula, _MEAN, chosen)
+    return _aggregate(run, values, "mean attention", formula, _MEAN + _silent(run, chosen), chosen)
 
 
 def attention_rollout(run: Run, *, residual: float = 0.5, start: int = 0, progress: Progress | None = None) -> AttentionAggregate:
@@ -115,6 +124,8 @@ def attention_rollout(run: Run, *, residual: float = 0.5, start: int = 0, progre
         residual: the share of the stream that passes a layer by, from 0 to 1.
         start: the first layer that is in the product.
     """
+    a_run("run", run)
+    current(run)
     model = run.model
     if not isinstance(residual, Real) or isinstance(residual, bool) or not 0 <= residual <= 1:
         raise AttnWidgetError(f"residual must be a number from 0 to 1, not {residual!r}.")
@@ -132,7 +143,14 @@ def attention_rollout(run: Run, *, residual: float = 0.5, start: int = 0, progre
     heads = tuple(Head(layer, head) for layer in layers for head in range(model.n_heads))
     which = f"layers {layers.start} to {layers.stop - 1}" if len(layers) > 1 else f"layer {layers.start}"
     formula = f"product over {which} of {residual:g} · I + {1 - residual:g} · mean over heads of A, rows summing to 1"
-    return _aggregate(run, rolled.numpy(), "attention rollout", formula, _ROLLOUT, heads)
+    return _aggregate(run, rolled.numpy(), "attention rollout", formula, _ROLLOUT + _silent(run, heads), heads)
+
+
+def _silent(run: Run, heads: Sequence[Head]) -> str:
+    """A head whose output is ablated still has a pattern; leaving it out would take it for one that looks nowhere."""
+    ablated = [head for head in run.ablation.heads if head in heads and MODES[run.ablation.mode].acts_on == "z"]
+    names = ", ".join(map(str, ablated[:5])) + (", …" if len(ablated) > 5 else "")
+    return f" Patterns of heads whose output is ablated ({names}) count in full, though it does not come from them." if ablated else ""
 
 
 def _chosen(run: Run, heads: HeadsLike | None, layers: Sequence[int] | int | None) -> tuple[Head, ...]:
@@ -142,7 +160,10 @@ def _chosen(run: Run, heads: HeadsLike | None, layers: Sequence[int] | int | Non
     if heads is not None:
         chosen = tuple(sorted(parse_heads(heads, model.n_layers, model.n_heads)))
     else:
-        given = range(model.n_layers) if layers is None else [layers] if isinstance(layers, Integral) else list(layers)
+        try:
+            given = range(model.n_layers) if layers is None else [layers] if isinstance(layers, Integral) else list(layers)
+        except TypeError:
+            raise HeadError(f"No layer {layers!r}: layers run from 0 to {model.n_layers - 1}.") from None
         for layer in given:
             if not isinstance(layer, Integral) or isinstance(layer, bool) or not 0 <= layer < model.n_layers:
                 raise HeadError(f"No layer {layer!r}: layers run from 0 to {model.n_layers - 1}.")

@@ -36,6 +36,8 @@ def ask_both(
 ) -> AskedOfBoth:
     """Checks what was asked of `compare` about the answers, reads them, and makes the measure of each run."""
     model = run.model
+    if metric is not None and not isinstance(metric, str):
+        raise AttnWidgetError(f"metric must be one of {', '.join((*METRICS, *EMBEDDING_METRICS))}, not {metric!r}.")
     at = other_at = pair = None
     if model.answer in ("next", "mask"):
         at, other_at = _places(run, other, alignment, position)

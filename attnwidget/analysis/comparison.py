@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,14 @@ class Comparison:
     dtype: str
     run: Run = field(repr=False)
     other: Run = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("values", "places"):
+            arrays = dict(getattr(self, name))
+            for array in arrays.values():
+                array.setflags(write=False)
+            object.__setattr__(self, name, MappingProxyType(arrays))
+        self.cosines.setflags(write=False)
 
     def scores(self, name: str) -> HeadScores:
         """One of the numbers as `HeadScores`, for the grid and for ranking."""

@@ -14,6 +14,7 @@ from ..engine.projections import Projections
 from ..errors import AttnWidgetError
 from ..heads import Head
 from ..model import Model
+from . import checked
 from .method import Progress
 from .modelweights import ModelWeights
 
@@ -38,6 +39,10 @@ class Composition:
     processing: str
     dtype: str
     exact: bool = True
+
+    def __post_init__(self) -> None:
+        for array in (self.q, self.k, self.v, self.random):
+            array.setflags(write=False)
 
     @property
     def baseline(self) -> float:
@@ -104,6 +109,7 @@ def composition(model: Model, *, seed: int = 0, progress: Progress | None = None
     `random`: the ratio for `64` pairs of Gaussian matrices of these shapes, drawn with `seed`. `ModelError` for post-norm models and where
     queries or keys are normed (Qwen 3, Gemma 3).
     """
+    seed = checked.seed(seed)
     weights = ModelWeights(model)
     n_layers, n_heads = model.n_layers, model.n_heads
     found = {kind: np.full((n_layers, n_heads, n_layers, n_heads), np.nan) for kind in KINDS}

@@ -15,6 +15,7 @@ from ..errors import AttnWidgetError, ModelError
 from ..run import Run
 from .alignment import Alignment, make_alignment
 from .asking import ask_both
+from .checked import a_run, current, switch
 from .compared import COMPARED
 from .comparison import Comparison
 from .correlation import pearson
@@ -68,14 +69,14 @@ def compare(
 
     Raises `PromptError` for prompts of unequal length without an alignment, `ModelError` for runs of two models or outdated ones.
     """
+    a_run("run", run)
+    a_run("other", other)
     model = run.model
     if other.model.engine is not model.engine:
         raise ModelError("These are runs of two models: make both with the same one.")
-    if run.outdated or other.outdated:
-        raise ModelError("The model's weights have changed since these prompts were run: run both again with model.run(...).")
+    current(run, other)
     check_special(special)
-    if not isinstance(renormalise, bool):
-        raise AttnWidgetError(f"renormalise must be True or False, not {renormalise!r}.")
+    renormalise, effects = switch("renormalise", renormalise), switch("effects", effects)
     aligned = make_alignment(run, other, alignment)
     pairs = _pairs(run, other, aligned, special)
     asked = ask_both(run, other, aligned, metric, target, against, position, effects)
@@ -96,9 +97,9 @@ def compare(
         undefined |= dict.fromkeys(("noising", "denoising"), asked.reason)
     say(total, total, "Compared")
     return Comparison(
-        values={name: _sealed(tables.values[name]) for name in COMPARED},
-        places={name: _sealed(values) for name, values in tables.places.items()},
-        cosines=_sealed(tables.cosines),
+        values={name: tables.values[name] for name in COMPARED},
+        places=tables.places,
+        cosines=tables.cosines,
         pairs=tuple(pairs),
         alignment=aligned,
         answers=asked.answers,
@@ -206,11 +207,6 @@ def _positions(indices: np.ndarray, at: list[int]) -> np.ndarray:
     found = np.full(indices.shape, np.nan)
     found[known] = np.asarray(at)[indices[known].astype(int)]
     return found
-
-
-def _sealed(values: np.ndarray) -> np.ndarray:
-    values.setflags(write=False)
-    return values
 
 
 def _counting(say: Progress, start: int, one_way: int) -> Callable[[int, int, str], None]:

@@ -11,11 +11,13 @@ from ..engine.interrupt import checkpoint
 from ..errors import AttnWidgetError
 from ..model import Model
 from ..run import Run
+from .checked import switch
 from .compared import COMPARED
 from .comparison import Comparison
 from .contrast import compare
 from .distribution import ComparisonSet, Failure
 from .method import Progress
+from .specials import check_special
 
 _STEPS = 1000  # of one pair, in what progress is told
 _OF_A_PAIR = ("alignment", "target", "against", "position")
@@ -50,12 +52,20 @@ def compare_many(
     A pair that cannot be compared (of unequal length without an alignment, too long, empty) is in `failures` with its reason, and in no
     mean. `AttnWidgetError` where no pair can, or where something else is wrong that is so for all.
     """
-    asked = list(pairs) if not isinstance(pairs, (str, Mapping)) else [pairs]
+    try:
+        asked = list(pairs) if not isinstance(pairs, (str, Mapping)) else [pairs]
+    except TypeError:
+        raise AttnWidgetError(f"pairs must be a list of pairs, [(prompt, other), ...], not {pairs!r}.") from None
     if not asked:
         raise AttnWidgetError("No pairs were given: name at least one, [(prompt, other), ...].")
     read = [_read(pair) for pair in asked]
     if not isinstance(level, Real) or isinstance(level, bool) or not 0 < level < 1:
         raise AttnWidgetError(f"level must be above 0 and below 1, not {level!r}.")
+    # What is wrong for all pairs is said before any is run.
+    check_special(special)
+    renormalise, effects = switch("renormalise", renormalise), switch("effects", effects)
+    if prepend_bos is not None:
+        prepend_bos = switch("prepend_bos", prepend_bos)
     common = {"alignment": alignment, "target": target, "against": against}
     same = {"renormalise": renormalise, "special": special, "effects": effects, "metric": metric}
     found: list[_Numbers] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from numbers import Integral
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,7 +16,7 @@ from ..engine.projections import Projections, projections, short_stream
 from ..engine.token_embedding import TokenEmbedding, token_embedding
 from ..engine.unembedding import Unembedding, unembedding
 from ..engine.writes import block_writes, wide
-from ..errors import AttnWidgetError, ModelError
+from ..errors import AttnWidgetError, ModelError, TokenError
 from ..model import Model
 from .method import Progress
 
@@ -106,18 +107,10 @@ class ModelWeights:
 
 def asked_tokens(model: Model, tokens: object) -> list[int]:
     """The ids of a list of tokens, each its exact text or an id."""
-    given = [tokens] if isinstance(tokens, (str, int)) else list(tokens)
+    try:
+        given = [tokens] if isinstance(tokens, (str, Integral)) else list(tokens)
+    except TypeError:
+        raise TokenError(f"tokens must be a list of token texts or ids, not {tokens!r}.") from None
     if not given:
         raise AttnWidgetError("No tokens were given: name some, or leave tokens=None.")
     return [model.vocabulary.id(token) for token in given]
-
-
-def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise AttnWidgetError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}.")
-
-
-def count(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise AttnWidgetError(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
-    return value

@@ -11,8 +11,10 @@ from torch import Tensor
 from ..errors import AttnWidgetError
 from ..heads import HeadLike, parse_head
 from ..model import Model
+from . import checked
+from .checked import count, one_of
 from .method import Progress
-from .modelweights import EMBEDDINGS, ModelWeights, asked_tokens, count, one_of
+from .modelweights import EMBEDDINGS, ModelWeights, asked_tokens
 from .ovresult import OVCircuit
 
 _CELLS = 2**24  # of [source token, output token] in memory at once
@@ -46,6 +48,7 @@ def ov(
     """
     asked = parse_head(head, model.n_layers, model.n_heads)
     one_of("embedding", embedding, EMBEDDINGS)
+    less_mean, seed = checked.switch("less_mean", less_mean), checked.seed(seed)
     if embedding == "first MLP" and asked.layer == 0:
         raise AttnWidgetError(f"{asked} comes before the first MLP: ask with embedding='tokens', or about a later layer.")
     ids = [] if tokens is None else asked_tokens(model, tokens)

@@ -38,6 +38,11 @@ class OVCircuit:
     dtype: str
     exact: bool = True
 
+    def __post_init__(self) -> None:
+        for array in (self.eigenvalues, self.block, self.ranks):
+            if array is not None:
+                array.setflags(write=False)
+
     @property
     def share_first(self) -> float:
         """The share of the drawn tokens that promote none more than themselves; NaN where that is undefined for all."""

@@ -15,8 +15,9 @@ from ..engine.score_law import ScoreLaw, head_scores, turn_of
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadLike, parse_head
 from ..model import Model
+from .checked import count, one_of
 from .method import Progress
-from .modelweights import EMBEDDINGS, SCALES, ModelWeights, asked_tokens, count, one_of
+from .modelweights import EMBEDDINGS, SCALES, ModelWeights, asked_tokens
 from .qkresult import Direction, QKCircuit
 from .toppairs import top_pairs
 
@@ -59,8 +60,8 @@ def qk_circuit(
     if embedding == "first MLP" and asked.layer == 0:
         raise AttnWidgetError(f"{asked} comes before the first MLP: ask with embedding='tokens', or about a later layer.")
     furthest = 10**6 if model.n_ctx is None else model.n_ctx - 2
-    count("offset", offset, 0 if model.causal else -furthest, furthest)
-    count("max_offset", max_offset, 0, 10**6)
+    offset = count("offset", offset, 0 if model.causal else -furthest, furthest)
+    max_offset = count("max_offset", max_offset, 0, 10**6)
     ids = [] if tokens is None else asked_tokens(model, tokens)
     distances = sorted({*range(min(max_offset, furthest) + 1), abs(offset)})
     weights = ModelWeights(model, max(8, min(distances[-1], _FEW) + 2))

@@ -53,6 +53,11 @@ class QKCircuit:
     dtype: str
     exact: bool = True
 
+    def __post_init__(self) -> None:
+        for array in (self.block, self.singular_values, self.kernel):
+            if array is not None:
+                array.setflags(write=False)
+
     def to_frame(self) -> pd.DataFrame:
         """The largest pairs: query, query_id, key, key_id, score. `attrs` says how it was made."""
         frame = pd.DataFrame(self.pairs, columns=["query", "query_id", "key", "key_id", "score"])

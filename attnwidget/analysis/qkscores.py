@@ -59,6 +59,11 @@ class QKScores:
     dtype: str
     exact: bool = True
 
+    def __post_init__(self) -> None:
+        arrays = (self.q, self.k, self.scaled, self.scores, self.position_bias, self.visible, self.sink, self.pattern)
+        for array in (*arrays, *self.parts.values()):
+            array.setflags(write=False)
+
     def to_frame(self) -> pd.DataFrame:
         """One row per query and key that it may see: query, query_token, key, key_token, each of `parts`, scaled, score, position_bias,
         attention. `attrs` says how it was made."""

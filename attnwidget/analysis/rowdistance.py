@@ -79,9 +79,11 @@ class TwoPatterns:
         return np.array([_or_nan(pearson(a[cells], b[cells])) for a, b in pairs])
 
     def cosine(self, weights: Tensor, other_weights: Tensor) -> np.ndarray:
-        """Of `A · weights` and `B · other weights` ([head, key] each) over the cells that count: [head], NaN where one is 0 throughout."""
+        """Of `A · weights` and `B · other weights` ([head, key] each) over the cells that count: [head], NaN where one is 0 throughout.
+        Rows that are undefined in one of them are left out of both."""
         a, b = self.first * weights[:, None, :], self.second * other_weights[:, None, :]
-        return cosine_of(a.where(self.cells, 0).flatten(1), b.where(self.cells, 0).flatten(1)).numpy()
+        known = self.cells & (self.first + self.second).isfinite()
+        return cosine_of(a.where(known, 0).flatten(1), b.where(known, 0).flatten(1)).numpy()
 
 
 def mean_of(rows: Tensor) -> np.ndarray:

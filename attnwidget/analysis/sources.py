@@ -52,6 +52,10 @@ class AttentionSources:
     dtype: str
     exact: bool = True
 
+    def __post_init__(self) -> None:
+        for array in (self.table, self.query_tokens, self.key_tokens):
+            array.setflags(write=False)
+
     @property
     def query_side(self) -> np.ndarray:
         return self.table.sum(1)

@@ -21,5 +21,5 @@ def special_positions(run: Run) -> tuple[int, ...]:
 
 def check_special(special: str) -> None:
     """Refuses what is neither `keep` nor `discount`."""
-    if special not in SPECIAL:
+    if not isinstance(special, str) or special not in SPECIAL:
         raise AttnWidgetError(f"special must be 'keep' or 'discount', not {special!r}.")

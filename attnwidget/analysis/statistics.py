@@ -14,10 +14,11 @@ from torch import Tensor
 from ..errors import AttnWidgetError
 from ..heads import Head
 from ..run import Run
+from .checked import current
 from .headscores import HeadScores
 from .method import Progress
 from .patterns import in_parts
-from .sinks import SAID, check_first, rows_to_one
+from .sinks import SAID, check_first, nothing_left, rows_to_one
 from .specials import check_special, special_positions
 
 
@@ -36,6 +37,8 @@ class Rows:
     """Keys that are left out; `attention` is 0 there, and `visible` does not count them."""
     unasked: tuple[int, ...] = ()
     """Queries that are left out."""
+    rounding: float = 0.0
+    """A row that keeps no more than this of its attention keeps nothing."""
 
     @cached_property
     def chosen(self) -> Tensor:
@@ -59,8 +62,8 @@ class Rows:
 
     @cached_property
     def spread(self) -> Tensor:
-        """`Â` [head, query, key]; NaN in rows that are 0 throughout."""
-        return self.attention / self.attention.sum(-1, keepdim=True)
+        """`Â` [head, query, key]; NaN in rows that keep nothing."""
+        return rows_to_one(self.attention, self.rounding)
 
     @cached_property
     def entropy(self) -> Tensor:
@@ -206,6 +209,7 @@ def head_statistic(run: Run, name: str, progress: Progress | None = None, *, fir
 
 def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str, special: str) -> HeadStatistics:
     model = run.model
+    current(run)
     check_first(first)
     check_special(special)
     marks = special_positions(run) if special == "discount" else ()
@@ -220,7 +224,8 @@ def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str,
         visible = seen.sum(-1).double()
         for heads, some in in_parts(pattern):
             some[..., list(left_out)] = 0
-            rows = Rows(rows_to_one(some) if first == "renormalise" else some, visible, left_out, marks)
+            rounding = nothing_left(pattern.dtype) if left_out else 0.0
+            rows = Rows(rows_to_one(some, rounding) if first == "renormalise" else some, visible, left_out, marks, rounding)
             for name in names:
                 values[name][layer, heads] = STATISTICS[name].function(rows).cpu().numpy()
     dtype = str(model.dtype).removeprefix("torch.")

@@ -20,10 +20,13 @@ def value_norms(runs: Sequence[Run], layer: int) -> list[Tensor]:
     if not model.engine.anatomy.taps["v"]:
         raise ModelError(f"Values cannot be reached in {model.name}: hand it in as a TransformerBridge to weight its patterns by them.")
     out = out_matrix(Stream(model.engine, run._recording, tuple(run._resid), tuple(run._edits)), layer)
+    grouped = [wide(one._capture("v", layer)) for one in runs]
+    shared = model.n_heads // grouped[0].shape[1]
+    return [written_norms(values.repeat_interleave(shared, dim=1).transpose(0, 1), out).cpu() for values in grouped]
+
+
+def written_norms(values: Tensor, out: Tensor) -> Tensor:
+    """`‖v_k W_O^h‖₂` [head, key] of values [head, key, d_head] and `W_O` [head, d_head, d_model]: by way of its Gram matrix, so that
+    nothing has the size [key, d_model] for each head."""
     gram = out @ out.transpose(1, 2)
-
-    def norms(grouped: Tensor) -> Tensor:
-        values = grouped.repeat_interleave(model.n_heads // grouped.shape[1], dim=1)
-        return torch.einsum("khi,hij,khj->hk", values, gram, values).clamp_min(0).sqrt().cpu()
-
-    return [norms(wide(one._capture("v", layer))) for one in runs]
+    return torch.einsum("hki,hij,hkj->hk", values, gram, values).clamp_min(0).sqrt()

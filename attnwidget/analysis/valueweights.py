@@ -15,8 +15,10 @@ from ..engine.writes import Stream, block_writes, wide
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head, HeadsLike, parse_heads
 from ..run import Run
+from .checked import a_run, current, switch
 from .measure import make_measure
 from .method import Progress
+from .valuenorms import written_norms
 from .weighted import ValueWeighted
 
 
@@ -88,10 +90,7 @@ def _v_norm(at: _Layer) -> Tensor:
 
 def _vo_norm(at: _Layer) -> Tensor:
     pattern, values = at.checked()
-    # One number a key, by way of the Gram matrix of W_O: nothing of the size [query, key, d_model], or even [key, d_model].
-    out = at.out
-    square = torch.einsum("hki,hij,hkj->hk", values, out @ out.transpose(1, 2), values)
-    return pattern * square.clamp_min(0).sqrt()[:, None, :]
+    return pattern * written_norms(values, at.out)[:, None, :]
 
 
 def _signed(at: _Layer) -> Tensor:
@@ -186,8 +185,11 @@ def value_weighted(
     ablated), where values cannot be reached, and for `signed` where heads do not write into the stream by addition.
     """
     model = run.model
-    if kind not in KINDS:
+    a_run("run", run)
+    if not isinstance(kind, str) or kind not in KINDS:
         raise AttnWidgetError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}.")
+    normalise = switch("normalise", normalise)
+    current(run)
     if normalise and kind == "z_cosine":
         raise AttnWidgetError("normalise= is for weights that share a row out, and cosines do not: leave it out.")
     everyone = [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]

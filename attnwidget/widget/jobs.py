@@ -23,9 +23,9 @@ PROGRESS_INTERVAL = 0.05  # seconds: hosts drop messages that come much faster
 PAINT = 0.05  # seconds: after an urgent answer the processor is the page's, which is about to paint it
 _IDLE = 30.0  # seconds after which an idle worker's thread ends; the next job starts another
 
-# A gesture's answer; what a panel that is looked at waits for; what may take many seconds; what may take minutes beside something that
-# is shown already. Each overtakes the ones after it.
-URGENT, SOON, BACKGROUND, LAST = 0, 1, 2, 3
+# A gesture's answer; what a panel that is looked at waits for; what of it is of the weights alone and takes seconds; what may take many
+# seconds; what may take minutes beside something that is shown already. Each overtakes the ones after it.
+URGENT, SOON, LATER, BACKGROUND, LAST = range(5)
 
 _log = logging.getLogger(__name__)
 

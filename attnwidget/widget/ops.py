@@ -17,7 +17,7 @@ from ..analysis.overview import overview
 from ..heads import parse_heads
 from ..run import AblatedRun
 from . import arguments, circuits, compared, embedding, generation, inside, lens, pairs, scores, studies, weighted
-from .jobs import BACKGROUND, LAST, SOON, URGENT, Job
+from .jobs import BACKGROUND, LAST, LATER, SOON, URGENT, Job
 from .kinds import kinds
 from .pacing import PATIENCE
 from .question import question
@@ -225,9 +225,10 @@ OPS: dict[str, Op] = {
     "qk": Op(_qk, SOON),
     # Asked by a click, but seconds of a deep head: what a click changes elsewhere overtakes it between layers.
     "why": Op(_why, SOON),
-    "ov": Op(_ov, SOON),
-    "qk_circuit": Op(_qk_circuit, SOON),
-    "composition": Op(_composition, SOON),
+    # Of the weights alone: what is asked of the run meanwhile goes first, and a sweep of the heads after.
+    "ov": Op(_ov, LATER),
+    "qk_circuit": Op(_qk_circuit, LATER),
+    "composition": Op(_composition, LATER),
     # "compare" is SOON until what differs is said; its effects are LAST.
     "other": Op(_other),
     "compare": Op(_compare, SOON),

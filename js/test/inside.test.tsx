@@ -219,6 +219,30 @@ describe("why", () => {
     expect(side.querySelector(".aw-inside-from")!.textContent).toMatch(/^L1H1 \S+, from b \S+, b \S+, b \S+$/);
     expect(rows.map((row) => row.dataset.at)).toContain("true");
   });
+  it("keeps the tokens of its own prompt, dimmed, until that of the next one is there", async () => {
+    const { all, model, part } = await open();
+    const of = all(".aw-inside-why h4")[0]!.textContent;
+    expect(of).toMatch(/^Why did [abc] look at [abc]\?$/);
+    const send = model.send.bind(model);
+    const held: Parameters<typeof send>[0][] = [];
+    model.send = (message) => (message.op === "why" ? held.push(message) : send(message));
+    await act(() => {
+      model.set("tokens", ["x", " y", " z"]);
+      model.set("run_key", "run-2");
+    });
+    await wait();
+    const stands = () => [all(".aw-inside-why h4")[0]!, all(".aw-inside-why > div:last-child")[0]!];
+    // The scores are those of the new prompt already.
+    expect(part("What it matched").querySelector(".aw-inside-read")!.textContent).toMatch(/^[xyz] asks/);
+    expect(stands()[0]!.textContent).toBe(of);
+    expect(stands()[1]!.textContent).not.toMatch(/held as [xyz] /);
+    expect(stands().every((one) => one.classList.contains("aw-stale"))).toBe(true);
+    expect(held).toHaveLength(1);
+    send(held[0]!);
+    await wait();
+    expect(stands()[0]!.textContent).toMatch(/^Why did [xyz] look at [xyz]\?$/);
+    expect(stands().some((one) => one.classList.contains("aw-stale"))).toBe(false);
+  });
   it("shows a head that is clicked", async () => {
     const { all, model } = await open();
     await click(all(".aw-inside-side .aw-headchip")[0]!);

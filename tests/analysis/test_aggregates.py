@@ -89,6 +89,17 @@ def test_each_says_what_it_does_not_mean():
         rollout.values[0, 0] = 2
 
 
+def test_heads_whose_output_is_ablated_are_named():
+    """Their patterns are there as ever; of one whose pattern is ablated it is the one that acts."""
+    clean = subject("gpt2").model.run(IDS)
+    zeroed, uniform = clean.ablate(["L0H1", "L2H0"]), clean.ablate("L0H1", "uniform")
+    assert "(L0H1, L2H0) count in full" in attention_rollout(zeroed).caution
+    assert "(L2H0) count in full" in mean_attention(zeroed, layers=2).caution
+    for found in (attention_rollout(clean), attention_rollout(uniform), attention_rollout(zeroed.clean), mean_attention(zeroed, layers=1)):
+        assert "count in full" not in found.caution
+    assert mean_attention(zeroed, "L0H1").values == pytest.approx(clean.pattern("L0H1").numpy(), abs=1e-7)
+
+
 def test_what_is_refused():
     run = subject("gpt2").model.run(IDS)
     for residual in (-0.1, 1.5, True, "half"):
@@ -99,6 +110,10 @@ def test_what_is_refused():
             attention_rollout(run, start=start)
     with pytest.raises(AttnWidgetError, match="give one of them"):
         mean_attention(run, "L0H0", layers=1)
+    with pytest.raises(HeadError, match="No layer 1.5"):
+        mean_attention(run, layers=1.5)
+    with pytest.raises(AttnWidgetError, match="run must be a run"):
+        attention_rollout(IDS)
     with pytest.raises(HeadError, match="No layer 7"):
         mean_attention(run, layers=[0, 7])
     with pytest.raises(HeadError, match="No heads were given"):

@@ -10,6 +10,7 @@ from torch import nn
 
 from attnwidget import AttnWidgetError, ModelError, load_model, score
 from attnwidget.analysis import COMPARED, HeadScores, compare
+from attnwidget.analysis.rowdistance import TwoPatterns
 from attnwidget.errors import PositionError, PromptError
 from tests.models import D_HEAD, HEADS, IDS, LAYERS, OTHER_IDS, VOCAB, WINDOW, fresh, induction_model, name_of, subject
 
@@ -426,6 +427,24 @@ def test_by_default_the_tokens_are_the_two_first_choices():
     assert np.isnan(found.values["noising"]).all() and found.undefined["noising"] == "not asked for"
 
 
+def test_rows_that_are_undefined_are_in_no_cosine_of_maps():
+    first = torch.tensor([[[1.0, 0, 0], [0.5, 0.5, 0], [torch.nan, torch.nan, torch.nan]]]).double()
+    two = TwoPatterns(first, first.nan_to_num(0.3), torch.ones(3, 3).tril().bool())
+    assert two.cosine(torch.tensor([[1.0, 2, 3]]), torch.tensor([[1.0, 2, 3]])) == pytest.approx([1])
+
+
+def test_a_comparison_cannot_be_written_to():
+    s = subject("gpt2")
+    found = compare(s.model.run(IDS), s.model.run(OTHER_IDS), effects=False)
+    with pytest.raises(TypeError):
+        found.values["js"] = found.values["tv"]
+    with pytest.raises(TypeError):
+        found.places["max_key"] = 0
+    for array in (found.values["js"], found.places["max_key"], found.cosines):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
+
+
 def test_what_is_undefined_says_why():
     s = subject("bloom")
     found = compare(s.model.run(IDS), s.model.run(OTHER_IDS), effects=False)
@@ -444,6 +463,15 @@ def test_what_is_refused():
         compare(run, other, special="hide")
     with pytest.raises(AttnWidgetError, match="renormalise must be True or False"):
         compare(run, other, renormalise="yes")
+    with pytest.raises(AttnWidgetError, match="effects must be True or False, not 'yes'"):
+        compare(run, other, effects="yes")
+    for wrong in ("a text", None):
+        with pytest.raises(AttnWidgetError, match="other must be a run, model.run"):
+            compare(run, wrong)
+    with pytest.raises(AttnWidgetError, match="run must be a run"):
+        compare(IDS, other)
+    with pytest.raises(AttnWidgetError, match="metric must be one of"):
+        compare(run, other, metric=["kl"])
     with pytest.raises(AttnWidgetError, match="No metric 'loss'"):
         compare(run, other, metric="loss")
     with pytest.raises(AttnWidgetError, match="effects=False asks for none"):

@@ -86,6 +86,11 @@ def test_random_matrices():
     assert found.excess("k")[0, 0, 1] == pytest.approx(found.k[0, 0, 1] - found.random.mean())
     below = (found.random < found.k[0, 1, 2, 3]).mean() * 100
     assert found.percentile("k")[0, 1, 2, 3] == pytest.approx(below) and np.isnan(found.percentile("k")[2, 0, 1, 0])
+    with pytest.raises(AttnWidgetError, match="seed must be a whole number"):
+        composition(subject("gpt2").model, seed="a")
+    for array in (found.q, found.k, found.v, found.random):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
     with pytest.raises(AttnWidgetError, match="'q', 'k', 'v', not 'o'"):
         found.excess("o")
 

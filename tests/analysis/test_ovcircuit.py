@@ -137,6 +137,19 @@ def test_normed_queries_are_refused(build):
         ov(build(), "L1H1")
 
 
+def test_numbers_of_numpy_are_numbers_and_arrays_are_sealed():
+    model = subject("gpt2").model
+    found, same = (
+        ov(model, "L1H1", np.int64(7), k=np.int64(3), sample=np.int64(5), seed=np.int64(2)),
+        ov(model, "L1H1", 7, k=3, sample=5, seed=2),
+    )
+    assert found.promoted == same.promoted and np.array_equal(found.ranks, same.ranks)
+    for array in (found.eigenvalues, found.block, found.ranks):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    assert ov(model, "L1H1", sample=0).block is None
+
+
 def test_what_is_asked_wrongly():
     model = subject("gpt2").model
     for kwargs, said in (
@@ -144,6 +157,10 @@ def test_what_is_asked_wrongly():
         ({"k": 0}, "k must be a whole number from 1 to 330"),
         ({"tokens": []}, "No tokens were given"),
         ({"sample": -1}, "sample must be a whole number"),
+        ({"tokens": 5.5}, "tokens must be a list of token texts or ids, not 5.5"),
+        ({"seed": "a"}, "seed must be a whole number from 0"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"less_mean": 1}, "less_mean must be True or False, not 1"),
     ):
         with pytest.raises(AttnWidgetError, match=said):
             ov(model, "L1H1", **kwargs)

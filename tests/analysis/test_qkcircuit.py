@@ -271,3 +271,11 @@ def test_tables():
     assert [str(h) for h in found.shares_keys_with] == ["L1H0"] and LAYERS == 3
     none = qk_circuit(subject("llama").model, "L1H1", offset=1, tokens=SOME, k=0)
     assert none.pairs == () and len(none.to_frame()) == 0 and far(none.block, found.block) == 0 and "no pairs asked" in repr(none)
+
+
+def test_arrays_are_sealed_and_numbers_of_numpy_are_numbers():
+    found = qk_circuit(subject("llama").model, "L1H1", offset=np.int64(1), tokens=[np.int64(5), 9], k=np.int64(2), directions=0)
+    assert type(found.offset) is int and len(found.pairs) == 2
+    for array in (found.block, found.singular_values, found.kernel):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0

@@ -259,6 +259,15 @@ def test_ablated_runs():
     assert qk(below, "L2H1").conditional == ((0, 1),)
 
 
+def test_arrays_are_sealed():
+    found = qk(subject("gpt2").model.run(IDS), "L1H1")
+    for array in (found.q, found.k, found.scaled, found.scores, found.pattern, found.visible, found.sink, found.position_bias):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        found.parts["content"][0] = 0
+
+
 def test_tables():
     found = qk(subject("gpt2").model.run(IDS), "L1H1")
     frame = found.to_frame()

@@ -6,7 +6,9 @@ import torch
 
 from attnwidget import AttnWidgetError, head_statistics
 from attnwidget.analysis import STATISTICS, head_statistic, without_first
+from attnwidget.analysis.sinks import nothing_left
 from attnwidget.analysis.specials import special_positions
+from attnwidget.analysis.statistics import Rows
 from tests.analysis.test_statistics import WRITTEN_OUT
 from tests.models import HEADS, IDS, LAYERS, induction_model, induction_prompt, subject
 
@@ -102,7 +104,21 @@ def test_a_pattern_without_its_first_token(kind):
     assert kept.tolist() == np.asarray(pattern).tolist() and float(pattern[0][0]) == 1
 
 
+@pytest.mark.parametrize(("dtype", "lost", "kept"), [(torch.float32, 2e-8, 1e-6), (torch.float16, 1e-4, 1e-2)])
+def test_what_the_first_token_s_rounding_swallows_is_nothing(dtype, lost, kept):
+    pattern = torch.tensor([[1, 0, 0], [1, lost, 0], [1 - kept, kept / 2, kept / 2]], dtype=dtype)
+    found = without_first(pattern, "renormalise")
+    assert found[:2].isnan().all() and found[2].tolist() == [0, 0.5, 0.5]
+    assert without_first(pattern.numpy(), "renormalise")[2].tolist() == [0, 0.5, 0.5]
+    assert np.isnan(without_first(pattern.numpy(), "renormalise")[1]).all()
+    rows = Rows(without_first(pattern.double()[None]), torch.tensor([0.0, 2, 2]), (0,), (), nothing_left(dtype))
+    assert STATISTICS["entropy"].function(rows).item() == pytest.approx(np.log(2))
+
+
 def test_what_is_refused():
+    for wrong in (5, "A", None):
+        with pytest.raises(AttnWidgetError, match="without_first takes a pattern"):
+            without_first(wrong)
     run = subject("llama").model.run(IDS)
     with pytest.raises(AttnWidgetError, match="'keep', 'hide' or 'renormalise', not 'drop'"):
         head_statistics(run, first="drop")

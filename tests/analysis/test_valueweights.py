@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from attnwidget import AttnWidgetError, HeadError, ModelError, load_model
+from attnwidget import AttnWidgetError, HeadError, ModelError, attention_rollout, head_statistics, load_model, mean_attention
 from attnwidget.analysis.score import score
 from attnwidget.analysis.valueweights import KINDS, value_weighted
 
 from ..engine.test_writes import ADDED, NORMED, granite
-from ..models import ALL, D_HEAD, HEADS, IDS, LAYERS, induction_model, induction_prompt, name_of, subject, tokenizer, wide
+from ..models import ALL, D_HEAD, HEADS, IDS, LAYERS, fresh, induction_model, induction_prompt, name_of, subject, tokenizer, wide
 
 T, F = 7, 111
 N = len(IDS)
@@ -169,9 +169,30 @@ def test_ablated_runs():
     assert far(value_weighted(zeroed, ["L1H1"]).values, value_weighted(clean, ["L1H1"]).values) == 0
 
 
+def test_bytes_that_come_first_are_tokens_as_others_are():
+    model = subject("gpt2").model
+    run = model.run([21, 26, 306, 277, 290, 242])
+    assert model.token(int(run.logits_at().argmax())) == "<0xB3>"  # a text that names no token
+    found = value_weighted(run, ["L2H0"], "signed")
+    assert found.target == "<0xB3>" and found.of("L2H0")[-1].sum() == pytest.approx(score(run, "direct_logit").values[2, 0], abs=1e-5)
+
+
+def test_weights_that_have_changed_since():
+    s = fresh("gpt2")
+    run = s.model.run(IDS)
+    run.patterns(0)
+    with torch.no_grad():
+        next(s.source.parameters()).mul_(1.1)
+    for ask in (value_weighted, mean_attention, attention_rollout, head_statistics):
+        with pytest.raises(ModelError, match="weights have changed"):
+            ask(run)
+
+
 def test_what_is_asked_wrongly():
     run = subject("gpt2").model.run(IDS)
     for kwargs, said in (
+        ({"kind": []}, "kind must be one of 'raw'"),
+        ({"normalise": "x"}, "normalise must be True or False, not 'x'"),
         ({"kind": "norm"}, "'raw', 'v_norm', 'vo_norm', 'signed', 'z_cosine'"),
         ({"target": T}, "target= plays no part"),
         ({"kind": "raw", "position": 3}, "position= plays no part"),

@@ -13,6 +13,8 @@ from attnwidget.analysis.qkcircuit import qk_circuit
 from attnwidget.analysis.qkscores import qk
 from attnwidget.analysis.sources import attention_sources
 from attnwidget.widget import inside
+from attnwidget.widget.jobs import BACKGROUND
+from attnwidget.widget.ops import OPS
 from tests.models import subject
 from tests.small import small_model
 
@@ -310,3 +312,26 @@ def test_wrong_questions_are_refused(front, op, wrong, said):
 def test_a_question_about_a_prompt_that_is_gone_is_not_answered(front):
     for op in ("qk", "why", "ov", "qk_circuit", "composition"):
         assert front.error(op, **front.asked(op, run_key="run-0"))["kind"] == "cancelled"
+
+
+@pytest.mark.parametrize("op", ["ov", "qk_circuit", "composition"])
+def test_what_is_of_the_run_need_not_wait_for_what_is_of_the_weights(op):
+    assert max(OPS["qk"].priority, OPS["why"].priority) < OPS[op].priority < BACKGROUND
+
+
+def test_a_reason_overtakes_the_comparison_of_all_heads(monkeypatch):
+    """Asked for while that is between two layers, it is there before that ends."""
+    front, real, asked = Inside(AttentionWidget(small_model(), PROMPT)), inside.composition, []
+
+    def slow(model, *, progress):
+        def between(done, total, text):
+            if not asked:
+                asked.append(front.send("why", **front.asked("why")))
+            progress(done, total, text)
+
+        return real(model, progress=between)
+
+    monkeypatch.setattr(inside, "composition", slow)
+    front.of("composition")
+    ended = [content["id"] for content, _ in front.sent if "ok" in content]
+    assert asked and ended.index(asked[0]) == len(ended) - 2

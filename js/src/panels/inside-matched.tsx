@@ -77,7 +77,7 @@ export function MatchedPanel({ store, look, room }: PartProps) {
               A row's mean changes no attention, so it is taken away. q · k × {compact(found.scale)}. {found.note}
             </div>
           </div>
-          <WhyPanel store={store} labels={labels} />
+          <WhyPanel store={store} />
         </div>
       )}
       {!found && !error && <div class="aw-said-empty" />}

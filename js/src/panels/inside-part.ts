@@ -14,7 +14,8 @@ export interface PartProps {
 
 /** Labels of the tokens that an answer is about: a kept one is not about those of a newer prompt. */
 export function useLabels(store: Store, old: boolean): string[] {
-  const tokens = useRef(store.state.tokens.value);
+  // Of the tokens before the first answer was seen nothing is known: a part that is opened late has no labels for a kept one.
+  const tokens = useRef<readonly string[]>([]);
   if (!old) tokens.current = store.state.tokens.value;
   const present = tokens.current;
   return useMemo(() => tokenLabels(present), [present]);

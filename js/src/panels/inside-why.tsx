@@ -7,22 +7,26 @@ import { percent, sameHead } from "../labels";
 import type { Why, WhyTerm } from "../source/ops";
 import type { Store } from "../store";
 import { HeadChip } from "./headchip";
+import { useLabels } from "./inside-part";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
 
 const LISTED = 8;
 const REST = "the rest";
 
-export function WhyPanel({ store, labels }: { store: Store; labels: string[] }) {
+export function WhyPanel({ store }: { store: Store }) {
   const { why, inside } = store;
   const found = why.value.value;
   const error = why.error.value;
   const head = inside.head.value;
-  const old = !why.current.value || !store.qk.current.value;
+  // The scores come first: while theirs are on their way, the question of the last prompt still stands.
+  const old = !why.current.value || !store.qk.current.value || store.prompt.pending.value;
+  // Of its own prompt: the scores beside it may be those of the next one already.
+  const labels = useLabels(store, old);
   // Of another head it would stand under the wrong name once that one's scores are refused.
-  const shown = found && head && (sameHead(found.head, head) || old) ? found : null;
+  const shown = found && head && labels.length > 0 && (sameHead(found.head, head) || old) ? found : null;
   return (
     <div class="aw-inside-why">
-      <h4 class="aw-h">
+      <h4 class={`aw-h${shown && old ? " aw-stale" : ""}`}>
         {shown ? (
           <>
             Why did <span class="aw-mono aw-query">{labels[shown.query]}</span> look at{" "}
