@@ -190,7 +190,7 @@ def test_every_edge_of_a_large_model_is_refused_with_what_it_costs(widget, front
     monkeypatch.setattr(circuits, "LIMIT", 100)
     ids = second(widget, front)["ids"]
     error = front.error("circuit", run_key=widget.run_key, counterfactual=ids, **ASK | {"method": "exact"})
-    assert error["kind"] == "refused" and re.search(r"as long as \d+ forwards.*100 edges.*eap_ig", error["message"]), error
+    assert error["kind"] == "refused" and re.search(r"as long as \d+ forwards.*100 edges.*EAP-IG.*limit=343", error["message"]), error
 
 
 def test_cancelled_it_is_kept_as_far_as_it_came_and_leaves_the_model_as_it_was(model):
