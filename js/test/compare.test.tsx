@@ -159,6 +159,21 @@ describe("what it shows", () => {
     const off = all("select[aria-label='Heads by'] option").filter((one) => (one as HTMLOptionElement).disabled);
     expect(off.map((one) => one.textContent)).toEqual(["noising (off)", "denoising (off)"]);
   });
+  it("stands by the first number where the one chosen is refused, and claims nothing of the grid", async () => {
+    const { all, model, button } = await open({ score: "noising" });
+    await pick(all("select[aria-label='Heads by']")[0]!, "noising");
+    expect(button("The grid is coloured by this").disabled).toBe(true);
+    const sorted = () => all("th[aria-sort]").map((one) => one.textContent);
+    expect(sorted()).toEqual(["noising ↓"]);
+    await act(() => model.set("other", "a b big c"));
+    await wait();
+    expect((all("select[aria-label='Heads by']")[0] as HTMLSelectElement).value).toBe("max_difference");
+    expect(sorted()).toEqual(["max |Δ| ↓"]);
+    expect(button("The grid is coloured by this")).toBeUndefined();
+    expect(button("Colour the grid by this").disabled).toBe(false);
+    await click(button(/^max \|Δ\|/));
+    expect(sorted()).toEqual(["max |Δ| ↑"]);
+  });
   it("tells causes from pictures, in the table and in the choice of what heads stand by", async () => {
     const { all } = await open();
     expect(all(".aw-two-group").map((one) => one.textContent)).toEqual([

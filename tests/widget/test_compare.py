@@ -8,6 +8,7 @@ import pytest
 
 from attnwidget import AttentionWidget, AttnWidgetError, compare, compare_many
 from attnwidget.analysis import COMPARED
+from attnwidget.analysis import sweep as analysis_sweep
 from attnwidget.analysis.valuenorms import value_norms
 from attnwidget.errors import PromptTooLongError
 from attnwidget.widget import jobs, sweep
@@ -114,11 +115,21 @@ def test_replaced_tokens_are_said_where_prompts_are_of_one_length(front):
     assert [one["same"] for one in front.compare(causal=False)["aligned"]] == [True, False, True, True, True, False]
 
 
-def test_identical_prompts_differ_in_nothing_and_nothing_is_carried(front):
+def test_identical_prompts_differ_in_nothing_and_nothing_is_carried(front, monkeypatch):
+    real, exchanges = analysis_sweep.wavefront, []
+
+    def counted(engine, recording, variants, *args, **rest):
+        return real(engine, recording, (exchanges.append(1) or one for one in variants), *args, **rest)
+
+    monkeypatch.setattr(analysis_sweep, "wavefront", counted)
     found = front.compare(other=PROMPT)
+    assert exchanges == []
     for name in ("max_difference", "mean_difference", "js", "tv", *CAUSAL):
-        assert np.abs(found["scores"][name]["values"]).max() < (1e-5 if name in CAUSAL else 1e-12), name
+        values = found["scores"][name]["values"]
+        assert (values == 0).all() if name in CAUSAL else np.abs(values).max() < 1e-12, name
     assert found["answers"]["kl"] == {"ab": 0, "ba": 0}
+    front.compare()
+    assert len(exchanges) == 32
 
 
 def test_maps_are_the_patterns_over_aligned_tokens(model, front):
