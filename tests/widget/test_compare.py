@@ -11,7 +11,7 @@ from attnwidget.analysis import COMPARED
 from attnwidget.analysis import sweep as analysis_sweep
 from attnwidget.analysis.valuenorms import value_norms
 from attnwidget.errors import PromptTooLongError
-from attnwidget.widget import jobs, sweep
+from attnwidget.widget import comparing, jobs, sweep
 from tests.models import subject
 
 from .front import CLEAN, PROMPT, Front, array
@@ -309,6 +309,7 @@ def test_wrong_arguments_are_refused(front, given, says):
 def test_prompts_with_nothing_in_common_say_so(front):
     error = front.error("compare", **front.asking(other="zebra fish"))
     assert error["kind"] == "refused" and "no token in common" in error["message"]
+    assert "with as many tokens each" in error["message"] and "positions" not in error["message"]
 
 
 def test_comparisons_are_forgotten_with_their_prompt(widget, front):
@@ -381,7 +382,7 @@ def test_many_pairs_are_the_librarys_and_failures_are_listed(widget, model):
     pairs = [{"prompt": a, "other": b, "alignment": "tokens" if i > 1 else None} for i, (a, b) in enumerate(given)]
     expected = compare_many(model, pairs, metric="kl")
     assert (found["pairs"], found["given"], found["level"]) == (3, 4, 0.95)
-    assert [one["index"] for one in found["failures"]] == [3] and "no token in common" in found["failures"][0]["reason"]
+    assert [one["index"] for one in found["failures"]] == [3] and found["failures"][0]["reason"] == comparing.NOTHING_SHARED
     for name in COMPARED:
         same(found["scores"][name]["mean"], expected.mean(name))
         for side, values in zip(("low", "high"), expected.interval(name), strict=True):

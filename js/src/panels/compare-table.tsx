@@ -236,13 +236,13 @@ function columnsOf(said: Comparison, by: ComparedScore): ComparedScore[] {
 const numberOf = (one: ComparedScore, i: number): string =>
   written(one, one.values.data[i]!, one.measured === null || one.measured.data[i] === 1);
 
-/** "to₂ → John" or "at to₂": where a number is largest, by tokens of A. */
+/** "to₂ → John" or "at to₂": where a number is largest, by tokens of A; where it is 0, it is so everywhere. */
 function placesOf(said: Comparison): (one: ComparedScore, i: number) => string {
   const repeats = subscripts(said.a.tokens);
   const token = (at: number) => visible(said.a.tokens[at] ?? "") + (repeats[at] ?? "");
-  return ({ query, key }, i) => {
+  return ({ values, query, key }, i) => {
     const q = query?.data[i];
-    if (q === undefined || Number.isNaN(q)) return "";
+    if (values.data[i] === 0 || q === undefined || Number.isNaN(q)) return "";
     const k = key?.data[i];
     return k === undefined ? ` at ${token(q)}` : ` ${token(q)} → ${token(k)}`;
   };
