@@ -11,7 +11,7 @@ import { compact, headName, subscripts, visible } from "../labels";
 import type { ComparedPatterns, Comparison } from "../source/ops";
 import type { Store } from "../store";
 import { NO_INK, useDevicePixelRatio } from "./attention-hooks";
-import { diverging, rising, Strip } from "./legend";
+import { diverging, rising, SIGNS_ONLY, Strip } from "./legend";
 import { ErrorMessage, ProgressLine } from "./parts";
 
 export function CompareMaps({ store, said }: { store: Store; said: Comparison }) {
@@ -134,7 +134,7 @@ function Legend({ list, dark }: { list: ComparedMap[]; dark: boolean }) {
             <span key={`${side} ${what}`}>
               <Strip paint={scale.signed ? diverging(dark) : rising("attention", dark)} ticks={ticks} width={96} />
               {scale.signed
-                ? "B − A attention"
+                ? `B − A attention (${SIGNS_ONLY})`
                 : what === "attention"
                   ? "attention"
                   : "A · ‖v W_O‖, one scale for both"}
