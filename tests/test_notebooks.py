@@ -92,6 +92,72 @@ edges = circuit.to_frame().set_index('edge').effect
 assert edges['L23H3 → logits'] > 6 > 0 > edges['L24H4 → logits'] > edges['L29H0 → logits'] > -3 and 'L23H3 → L24H4.q' in edges
 w.wait()
 """,
+    "inside_a_head": """
+last, written = looks.values[:, -1], moved.values[:, -1]
+assert last.shape == (270, 14) and (last.argmax(1) == 0).sum() == 119 and (written.argmax(1) == 0).sum() == 72
+sink, names_head = row('L18H6'), row('L23H3')
+assert round(sink.attention[0], 2) == 1 and round(sink.written[0], 1) == 3.4
+lengths = (sink.written / sink.attention)[1:]
+assert round(lengths.min()) == 44 and round(lengths.max()) == 57
+assert round(names_head.attention[9] / names_head.attention[0]) == 5
+assert round(names_head.written[0], 1) == 1.5 and round(names_head.written[9], 1) == 105.7
+assert round(by_token.sum(), 3) == round(direct, 3) == 2.855 and run.tokens[9] == run.tokens[3] == ' John'
+assert [round(by_token[i], 2) for i in (9, 3, 1)] == [2.87, 0.15, -0.17]
+assert round(scores.scores[13, 9], 2) == 3.53 and round(scores.scores[13, 0], 2) == 1.92
+assert round(scores.scores[13, 9] - scores.scores[13, 0], 1) == 1.6 and scores.off < 1e-6
+assert all((scores.parts[name] == 0).all() for name in ('query_bias', 'key_bias', 'both_biases'))
+assert abs(scores.parts['content'] - scores.scores).max() < 1e-9
+assert [twice.tokens[i] for i in (2, 3, 8)] == [' stone', ' apple', ' stone']
+assert round(found.score, 2) == 8.42 and round(found.attention, 3) == 0.935 and round(found.key_side[l16h0], 2) == 8.06
+assert round(found.score - found.key_side[l16h0], 2) == 0.36 and abs(found.table.sum() - found.score) < 1e-3
+assert found.to_frame().component[:2].tolist() == ['L16H0', 'L17H8'] and round(found.to_frame().key_side[1], 2) == 4.59
+assert round(found.key_tokens[l16h0][2], 2) == 7.96
+assert twice.pattern('L16H0')[3].argmax() == 2
+at = {twice.tokens[s.key]: round(s.key_side[l16h0], 2) for s in keys}
+assert (at[' apple'], at[' window'], at[' river']) == (8.06, 4.59, -0.25) and max(at, key=at.get) == ' apple'
+assert round(float(twice.ablate(['L16H0']).pattern('L18H6')[8, 3]), 3) == 0.392
+assert round(float(twice.ablate(['L17H8']).pattern('L18H6')[8, 3]), 3) == 0.885
+assert [round(one.copying, 3) for one in (copies, against, names)] == [0.952, -0.998, -0.146]
+assert round(copies.share_first, 3) == 0.475 and copies.ranks.size == 512
+assert round(pairs.k[16, 0, 18, 6], 3) == 0.161 and round(pairs.k[17, 8, 18, 6], 3) == 0.175 and round(pairs.baseline, 3) == 0.042
+assert len(by_keys) == 35235 and by_keys.index[(by_keys.writer == 'L16H0') & (by_keys.reader == 'L18H6')].tolist() == [6]
+assert round((by_keys.percentile == 100).mean(), 2) == 0.55
+in_run = qk(run, 'L0H3').scores[3, 1]
+assert round(circuit.block[0, 1], 3) == round(in_run, 3) == -0.383 and abs(circuit.block[0, 1] - in_run) < 1e-4
+w.wait()
+""",
+    "two_prompts": """
+odds = {row.token: row for row in found.answers.rows}
+assert round(odds[' Mary'].run.probability, 3) == 0.923 and round(odds[' John'].other.probability, 3) == 0.750
+assert (found.answers.target, found.answers.against) == (' Mary', ' John') and round(found.answers.difference, 1) == 11.6
+assert [str(h) for h in found.scores('js').top(3)] == ['L24H4', 'L8H0', 'L8H1'] and round(heads.js['L24H4'], 3) == 0.067
+assert str(found.scores('noising').top(1)) == '[L23H3]' and round(heads.noising['L23H3'], 1) == 7.1
+assert heads.js.rank(ascending=False)['L23H3'] == 142 and len(heads) == 270
+assert run.pattern('L23H3')[-1].argmax() == other.pattern('L23H3')[-1].argmax() == 9
+assert (run.tokens[9], other.tokens[9]) == (' John', ' Mary')
+assert round(heads[['js', 'noising']].corr('spearman').iloc[0, 1], 2) == 0.25
+assert round(heads.noising['L24H4'], 1) == -2.1 and heads.z_cosine.idxmin() == 'L23H3' and round(heads.noising.sum(), 1) == 14.1
+assert round(heads.correlation.median(), 3) == 0.998
+assert round(heads.correlation['L17H4'], 2) == 0.95 and round(heads.correlation_without_first['L17H4'], 2) == 0.07
+assert round(one.answers.embedding_cosine, 3) == 0.207 and (len(good.ids), len(negated.ids)) == (7, 8)
+assert one.alignment.to_frame().query("kind == 'put in'").other_token.tolist() == ['not']
+assert (one.scores('noising').values != one.scores('noising').values).all() and {'noising', 'denoising'} <= set(one.undefined)
+assert round(on_special, 2) == 0.66 and discounted.scores('js').top(4) != one.scores('js').top(4)
+assert not negation.failed().size and not emphasis.failed().size and not fair.failed().size and len(fair.prompts) == 8
+first = top(negation, 'js').iloc[0]
+assert (first['head'], round(first['mean'], 3), round(first['low'], 3), round(first['high'], 3)) == ('L0H2', 0.075, 0.047, 0.103)
+assert abs(negation.mean('js')[0] - emphasis.mean('js')[0]).max() < 1e-6 < abs(negation.mean('js')[1] - emphasis.mean('js')[1]).max()
+looking, moving = top(fair, 'js'), top(fair, 'noising')
+assert looking['head'][:2].tolist() == ['L5H9', 'L4H9'] and round(looking['mean'][0], 3) == 0.078
+assert moving['head'][0] == 'L5H9' and [round(moving[part][0], 3) for part in ('mean', 'low', 'high')] == [0.023, 0.009, 0.037]
+assert ranks.loc['L4H9'].tolist() == [2, 37] and ranks.loc['L5H0'].tolist() == [43, 3]
+assert round(ranks.corr().iloc[0, 1], 2) == 0.18 and len(ranks) == 72
+assert fair.samples['noising'].min() >= 0
+assert round(embedding_change(off).cosine_distance, 3) == 0.038
+assert round(embedding_change(off, special='discount').cosine_distance, 3) == 0.025
+assert str(score(good, metric='embedding_cosine').top(1)) == '[L5H0]'
+w.wait(), e.wait()
+""",
 }
 
 

@@ -51,6 +51,28 @@ def test_the_lines_about_scores_run(readme):
     exec(code, names)
 
 
+def test_the_lines_about_the_inside_of_heads_run(readme):
+    from .models import IDS, subject
+
+    code = re.search(r"## Why it looks there, and what it moves\n\n```python\n(.*?)```", readme, re.DOTALL)[1]
+    model = subject("llama").model
+    for theirs, ours in (('" Mary"', "5"), ('" John"', "6"), ("L23H3", "L2H3"), ("L29H1", "L2H1"), ("query=13, key=9", "query=7, key=3")):
+        assert theirs in code
+        code = code.replace(theirs, ours)
+    exec(code, {"model": model, "run": model.run(IDS)})
+
+
+def test_the_lines_about_two_prompts_run_and_give_the_number_beside_them(readme, prompt):
+    from attnwidget import load_model
+
+    code = re.search(r"## Two prompts, and encoders\n\n```python\n(.*?)```", readme, re.DOTALL)[1]
+    model = load_model("smollm2-135m")
+    names: dict = {"load_model": load_model, "model": model, "run": model.run(prompt)}
+    exec(code, names)
+    found = names["found"]
+    assert f"{found.values['noising'][23, 3]:.1f} of {found.answers.difference:.1f}" == "7.1 of 11.6"
+
+
 def test_every_link_leads_to_a_file(readme, root):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme)
     assert targets and all((root / target).is_file() for target in targets)

@@ -42,8 +42,16 @@ def pair(args: object) -> Pair:
     return Pair(other, special, arguments.switch(args, "renormalise"))
 
 
+NOTHING_SHARED = (
+    "The two prompts have no token in common, so none stands for another: "
+    "write them with as many tokens each, or with at least one that is in both."
+)
+
+
 def alignment_of(run: Run, other: Run) -> str:
-    """Prompts of one length are aligned position by position, others by their equal tokens."""
+    """Prompts of one length are aligned position by position, others by their equal tokens; refused where there are none."""
+    if len(run.ids) != len(other.ids) and set(run.ids).isdisjoint(other.ids):
+        raise PromptError(NOTHING_SHARED)
     return "positions" if len(run.ids) == len(other.ids) else "tokens"
 
 

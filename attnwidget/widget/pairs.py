@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..analysis.compared import COMPARED
-from ..analysis.distribution import ComparisonSet
+from ..analysis.distribution import ComparisonSet, Failure
 from ..analysis.manypairs import compare_many
 from ..errors import AttnWidgetError
 from ..model import Model
 from . import arguments
+from .comparing import NOTHING_SHARED
 from .facts import EVERY_METRIC, default_metric, refused_metric
 from .jobs import Job
 from .session import Session
@@ -40,7 +41,10 @@ def answer(session: Session, args: dict, job: Job) -> dict:
         "given": len(given),
         "level": found.level,
         "scores": [_score(found, name, causal) for name in COMPARED],
-        "failures": [{"index": one.index, "prompt": one.prompt, "other": one.other, "reason": one.reason} for one in found.failures],
+        "failures": [
+            {"index": one.index, "prompt": one.prompt, "other": one.other, "reason": _reason(session.model, one, begins)}
+            for one in found.failures
+        ],
         "note": found.describe(),
     }
 
@@ -63,6 +67,15 @@ def _alignment(model: Model, prompt: str, other: str, prepend_bos: bool | None) 
     except AttnWidgetError:
         return "positions"
     return "positions" if len(lengths) == 1 else "tokens"
+
+
+def _reason(model: Model, failure: Failure, prepend_bos: bool | None) -> str:
+    """The library's, unless its way out is one that a page does not have."""
+    try:
+        one, two = (model.vocabulary.encode(text, prepend_bos) for text in (failure.prompt, failure.other))
+    except AttnWidgetError:
+        return failure.reason
+    return NOTHING_SHARED if len(one) != len(two) and set(one).isdisjoint(two) else failure.reason
 
 
 def _score(found: ComparisonSet, name: str, causal: bool) -> dict:

@@ -51,7 +51,7 @@ def weighted(run: AblatedRun, args: dict, job: Job) -> dict:
         "causal": model.causal and kind != "z_cosine",
         "row": found.position,
         "sums": [float(maps[head][found.position].sum()) for head in heads] if kind == "signed" else None,
-        "note": _note(found, unknown),
+        "note": _note(found, unknown, [head for head in heads if head in off and _nowhere(kind, maps[head])]),
     }
 
 
@@ -88,8 +88,14 @@ def _spare(run: AblatedRun) -> list[Head]:
     return [spare]
 
 
-def _note(found: ValueWeighted, unknown: list[Head]) -> str:
+def _nowhere(kind: str, map_: np.ndarray) -> bool:
+    return kind == "z_cosine" and bool(np.isnan(map_).all())
+
+
+def _note(found: ValueWeighted, unknown: list[Head], nowhere: list[Head]) -> str:
     said = [f"{found.processing}, {found.dtype}."]
+    if nowhere:
+        said.append(f"Undefined for {', '.join(map(str, nowhere))}: an ablated head's z is zero, so it has no direction.")
     if unknown:
         names = ", ".join(map(str, unknown))
         said.append(f"Undefined for {names}: ablated, what such a head says is not its pattern times its values.")

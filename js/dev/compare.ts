@@ -153,7 +153,7 @@ export function comparedPatterns(
     const [q, k] = [Math.floor((i % (n * n)) / n), i % n];
     const tokens = side === "a" ? a : b;
     const at = pattern(l, h, tokens, causal)[pairs[q]![side] * tokens.length + pairs[k]![side]]!;
-    const moved = side === "b" && noise(q, k, l) > 0.85 ? at * 0.3 : at;
+    const moved = side === "b" && a.join("") !== b.join("") && noise(q, k, l) > 0.85 ? at * 0.3 : at;
     return weigh ? moved * (k === 0 ? 0.1 : 1 + noise(k, l)) : moved;
   };
   const result = {

@@ -38,14 +38,14 @@ export function mapsOf(found: ComparedPatterns, causal: boolean): ComparedMap[] 
   return list;
 }
 
-/** Where the largest absolute value is; null where there is none. */
+/** Where the largest absolute value is; null where there is none, or nothing but zeros. */
 export function strongest(m: Matrix): Cell | null {
   let best: Cell | null = null;
-  let most = -1;
+  let most = 0;
   for (let query = 0; query < m.n; query++) {
     for (let key = 0; key < m.n; key++) {
-      const value = Math.abs(valueAt(m, query, key) ?? -1);
-      if (value > most && valueAt(m, query, key) !== null) {
+      const value = Math.abs(valueAt(m, query, key) ?? 0);
+      if (value > most) {
         most = value;
         best = { query, key };
       }

@@ -1,7 +1,7 @@
 // Two prompts in words and in order: which heads differ most, what a number is, and how texts of prompts are taken apart.
 
-import { compact, percent, signed } from "./labels";
-import type { ComparedScore, Comparison, Head, ManyScore } from "./source/ops";
+import { compact, percent, signed, visible } from "./labels";
+import type { ComparedScore, Comparison, Head, ManyScore, Outcome } from "./source/ops";
 
 /** Short names, for the heads of columns. What is not here has its label. */
 export const SHORT: Record<string, string> = {
@@ -54,6 +54,22 @@ export function effectsWords(said: Comparison): string | null {
   return said.same_length
     ? `Noising and denoising are undefined here: ${refused}.`
     : `Noising and denoising are undefined here: ${refused}. These have ${lengths}.`;
+}
+
+/** That there is nothing to compare, or little; null where the alignment needs no caution. */
+export function cautionWords({ a, b, aligned }: Comparison): string | null {
+  const pairs = aligned.filter((one) => one.a !== null && one.b !== null);
+  if (aligned.every(({ same }) => same)) return "The two prompts are the same.";
+  const longer = Math.max(a.tokens.length, b.tokens.length);
+  if (2 * pairs.length >= longer) return null;
+  return `Under half of the tokens are aligned, ${pairs.length} of ${longer}: how heads look at the others is in none of these numbers.`;
+}
+
+/** Which two tokens the logit difference is of, where the prediction is read for others; null where it is not. */
+export function otherTokensWords({ answers }: Comparison, outcome: Outcome | null): string | null {
+  if (!answers?.target || !answers.against || !outcome?.target || !outcome.against) return null;
+  if (answers.target === outcome.target.token && answers.against === outcome.against.token) return null;
+  return `Here ${visible(answers.target)} against ${visible(answers.against)}, since those are the two answers; the prediction above is of ${visible(outcome.target.token)} against ${visible(outcome.against.token)}.`;
 }
 
 /** "14 of 14 and 15 tokens aligned by equal tokens; 1 put in": what the page knows of the alignment. */

@@ -51,9 +51,13 @@ export function nameSome(heads: readonly Head[], most = 5): string {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
 }
 
+/** What is said where there is no number. Exchanges between two prompts are not estimated first: none is one that is still to be measured. */
+const noNumber = ({ method, exact }: Scores): string =>
+  (method === "noising" || method === "denoising") && !exact ? "not measured yet" : "undefined";
+
 /** "3.04 nats, exact, estimated 2.60": one head's score, to be read aloud. */
 export function spoken(entry: Entry | undefined, scores: Scores): string {
-  if (!entry || Number.isNaN(entry.value)) return "undefined";
+  if (!entry || Number.isNaN(entry.value)) return noNumber(scores);
   const unit = scores.unit && ` ${scores.unit}`;
   if (Number.isNaN(entry.exact)) return `${compact(entry.value)}${unit}, approximate`;
   const guess = Number.isNaN(entry.approximate) ? "" : `, estimated ${compact(entry.approximate)}`;
@@ -62,7 +66,7 @@ export function spoken(entry: Entry | undefined, scores: Scores): string {
 
 /** "3.04 exact · ≈ 2.60"; a statistic is only its number. */
 export function written(entry: Entry | undefined, scores: Scores): string {
-  if (!entry || Number.isNaN(entry.value)) return "undefined";
+  if (!entry || Number.isNaN(entry.value)) return noNumber(scores);
   const unit = scores.unit && ` ${scores.unit}`;
   if (scores.kind !== "effect") return `${compact(entry.value)}${unit}`;
   const exact = Number.isNaN(entry.exact) ? "" : `${compact(entry.exact)}${unit} exact`;

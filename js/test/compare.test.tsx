@@ -4,11 +4,20 @@ import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { align } from "../dev/compare";
 import { mapsOf, strongest } from "../src/comparemaps";
-import { alignedWords, ordered, readPairs, swapped, wordsOf, written } from "../src/comparewords";
+import {
+  alignedWords,
+  cautionWords,
+  ordered,
+  otherTokensWords,
+  readPairs,
+  swapped,
+  wordsOf,
+  written,
+} from "../src/comparewords";
 import create from "../src/index";
 import { signWords } from "../src/scorewords";
 import { PATIENCE } from "../src/scoring";
-import type { ComparedPatterns, ComparedScore, Comparison, Tensor } from "../src/source/ops";
+import type { ComparedPatterns, ComparedScore, Comparison, Outcome, Tensor } from "../src/source/ops";
 import { fakeModel, state } from "./fixture";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
@@ -141,7 +150,7 @@ describe("what it asks", () => {
 describe("what it shows", () => {
   it("has tokens over tokens, gaps kept and what differs marked", async () => {
     const { all } = await open({ other: "a b big c" });
-    const columns = all(".aw-two-col").slice(1);
+    const columns = all(".aw-two-col");
     expect(columns.map((one) => [...one.children].map((side) => side.textContent))).toEqual([
       ["a", "a"],
       ["·b", "·b"],
@@ -151,6 +160,28 @@ describe("what it shows", () => {
     expect(all(".aw-two-new").map((one) => one.textContent)).toEqual(["·big"]);
     expect(all(".aw-two-tok[data-answer=true]").map((one) => one.textContent)).toEqual(["·c", "·c"]);
   });
+  it("turns every difference the same way, B − A", async () => {
+    const { all, el } = await open();
+    const heads = all(".aw-two-answers th[scope=col]").map((one) => one.textContent);
+    expect(heads).toContain("B − A");
+    const values = [...all(".aw-two-answers table")[0]!.querySelectorAll("td")].map((one) => one.textContent);
+    expect(values.slice(-3)).toEqual(["6.12", "−5.48", "−11.60"]);
+    expect(el.textContent).not.toContain("A − B");
+  });
+  it("says once why two prompts cannot be compared", async () => {
+    const { all, model } = await open({ shown: [[0, 0]] });
+    const why = "The two prompts have no token in common.";
+    const send = model.send.bind(model);
+    model.send = (message) => {
+      if (!message.op.startsWith("compare")) return send(message);
+      setTimeout(() =>
+        model.emit("msg:custom", { id: message.id, ok: false, error: { message: why, kind: "refused" } }, []),
+      );
+    };
+    await act(() => model.set("other", "q r s t"));
+    await wait();
+    expect(all("[role=alert]").map((one) => one.textContent!.trim())).toEqual([why]);
+  });
   it("says why there are no effects, and has no columns for them", async () => {
     const { el, all } = await open({ other: "a b big c" });
     expect(el.textContent).toContain("Noising and denoising are undefined here");
@@ -158,6 +189,21 @@ describe("what it shows", () => {
     expect(all("th.aw-two-causal")).toEqual([]);
     const off = all("select[aria-label='Heads by'] option").filter((one) => (one as HTMLOptionElement).disabled);
     expect(off.map((one) => one.textContent)).toEqual(["noising (off)", "denoising (off)"]);
+  });
+  it("stands by the first number where the one chosen is refused, and claims nothing of the grid", async () => {
+    const { all, model, button } = await open({ score: "noising" });
+    await pick(all("select[aria-label='Heads by']")[0]!, "noising");
+    expect(button("The grid is coloured by this").disabled).toBe(true);
+    const sorted = () => all("th[aria-sort]").map((one) => one.textContent);
+    expect(sorted()).toEqual(["noising ↓"]);
+    await act(() => model.set("other", "a b big c"));
+    await wait();
+    expect((all("select[aria-label='Heads by']")[0] as HTMLSelectElement).value).toBe("max_difference");
+    expect(sorted()).toEqual(["max |Δ| ↓"]);
+    expect(button("The grid is coloured by this")).toBeUndefined();
+    expect(button("Colour the grid by this").disabled).toBe(false);
+    await click(button(/^max \|Δ\|/));
+    expect(sorted()).toEqual(["max |Δ| ↑"]);
   });
   it("tells causes from pictures, in the table and in the choice of what heads stand by", async () => {
     const { all } = await open();
@@ -190,7 +236,8 @@ describe("what it shows", () => {
     expect(falls(column("TV"))).toBe(true);
   });
   it("a row selects and shows its head, and the maps are then of that one", async () => {
-    const { rows, model, asked, all } = await open();
+    const words = Array.from({ length: 24 }, (_, i) => ` w${i}`);
+    const { rows, model, asked, all } = await open({ tokens: words, other: words.join("").replace(" w3", " x") });
     expect(all(".aw-two-maps")[0]!.textContent).toContain("No head selected");
     const head = rows()[3]!.dataset.head!.split(",").map(Number);
     await click(rows()[3]!);
@@ -205,6 +252,11 @@ describe("what it shows", () => {
       "B value-weighted",
     ]);
     expect(all(".aw-two-read")[0]!.textContent).toMatch(/^L\dH\d differs most at/);
+  });
+  it("says that two prompts are the same, and no place where a head differs", async () => {
+    const { el, all } = await open({ other: "a b c", shown: [[1, 2]] });
+    expect(el.textContent).toContain("The two prompts are the same.");
+    expect(all(".aw-two-read")[0]!.textContent).not.toContain("differs most");
   });
   it("colours the grid by what the heads stand by", async () => {
     const { button, model, all } = await open();
@@ -369,6 +421,27 @@ describe("texts", () => {
   });
 });
 
+describe("cautions", () => {
+  const of = (a: string[], b: string[]) =>
+    cautionWords({ a: { tokens: a }, b: { tokens: b }, aligned: align(a, b) } as Comparison);
+  it("are that the prompts are the same, or that under half of them is compared", () => {
+    expect(of(["a", "b"], ["a", "b"])).toBe("The two prompts are the same.");
+    expect(of(["a", "b"], ["a", "c"])).toBeNull();
+    expect(of(["a", "b"], ["a", "c", "d", "b"])).toBeNull(); // half
+    expect(of(["a", "b"], ["a", "c", "d", "e", "b"])).toMatch(/^Under half of the tokens are aligned, 2 of 5/);
+  });
+  it("name the two tokens where the prediction is of others", () => {
+    const answers = { target: " Mary", against: " John" } as Comparison["answers"];
+    const outcome = (target: string, against: string) =>
+      ({ target: { token: target }, against: { token: against } }) as Outcome;
+    expect(otherTokensWords({ answers } as Comparison, outcome(" Mary", " John"))).toBeNull();
+    expect(otherTokensWords({ answers } as Comparison, null)).toBeNull();
+    expect(otherTokensWords({ answers } as Comparison, outcome(" Mary", " the"))).toBe(
+      "Here ·Mary against ·John, since those are the two answers; the prediction above is of ·Mary against ·the.",
+    );
+  });
+});
+
 describe("maps", () => {
   const tensor = (...data: number[]): Tensor => ({
     dtype: "float32",
@@ -407,5 +480,7 @@ describe("maps", () => {
     expect(strongest(difference!.matrix)).toEqual({ query: 1, key: 1 });
     const [, , full] = mapsOf({ ...found, difference: tensor(0, 9, 0.1, -0.25) }, false);
     expect(strongest(full!.matrix)).toEqual({ query: 0, key: 1 });
+    const [, , none] = mapsOf({ ...found, difference: tensor(0, 0, 0, 0) }, false);
+    expect(strongest(none!.matrix)).toBeNull();
   });
 });

@@ -250,6 +250,26 @@ describe("why", () => {
   });
 });
 
+describe("the head that is shown", () => {
+  it("is marked where it is ablated", async () => {
+    const { el, model } = await open();
+    const title = () => el.querySelector(".aw-inside h3")!;
+    expect([title().textContent!.trim(), title().querySelector(".aw-off")]).toEqual(["Inside L2H1", null]);
+    await act(() => model.set("ablated", [[2, 1]] as never));
+    await wait();
+    expect(title().querySelector(".aw-off")!.textContent).toBe("ablated");
+  });
+  it("takes what was read aloud of the last one's map with it", async () => {
+    const { map, part, model } = await open();
+    const said = () => part("What it matched").querySelector("[aria-live]")!.textContent;
+    await press(map(), "ArrowUp");
+    expect(said()).toMatch(/^[abc] to [abc]: score/);
+    await act(() => model.set("shown", [[3, 2]] as never));
+    await wait();
+    expect(said()).toBe("");
+  });
+});
+
 describe("what it writes", () => {
   it("has a row per token, what it promotes and suppresses, the token itself marked", async () => {
     const { part } = await open({ tokens: [" Mary", " x", " Mary"] });

@@ -260,6 +260,12 @@ describe("a map made of many", () => {
     expect(text(".aw-large .aw-h")).toBe("mean of layer 3");
   });
 
+  it("that is a rollout is read as a path, and not as a head that looks", async () => {
+    await open({ aggregate: "rollout" });
+    expect(text(".aw-large .aw-readout-text")).toMatch(/^rollout from \S+ to \S+/);
+    expect(text(".aw-large .aw-readout-text")).not.toContain("looks at");
+  });
+
   it("is of patterns: another quantity leaves it, and one set from a cell is not shown under it", async () => {
     const model = await open({ aggregate: "rollout" });
     await press("A·‖v‖");

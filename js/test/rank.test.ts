@@ -139,4 +139,14 @@ describe("words", () => {
     ).toBe("L1H2, L3H4 and 1 more");
     expect([0.02, 2.41, 27, 240, 7200].map(duration)).toEqual(["under 0.1 s", "2.4 s", "27 s", "4 min", "2 hours"]);
   });
+  it.each(["noising", "denoising"])("of %s tells what is not measured yet from what is undefined", (method) => {
+    const [known, none] = entries(scores(1, [2, NAN], [2, 0]), { ...ABLATION, name: method });
+    const partial = { ...scores(1, [2, NAN], [2, 0]), method, exact: false, unit: "nats" };
+    expect([spoken(known, partial), spoken(none, partial)]).toEqual(["2.00 nats, exact", "not measured yet"]);
+    expect(written(none, partial)).toBe("not measured yet");
+    expect([spoken(none, { ...partial, exact: true }), written(none, { ...partial, method: "js" })]).toEqual([
+      "undefined",
+      "undefined",
+    ]);
+  });
 });

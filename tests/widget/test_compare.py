@@ -8,9 +8,10 @@ import pytest
 
 from attnwidget import AttentionWidget, AttnWidgetError, compare, compare_many
 from attnwidget.analysis import COMPARED
+from attnwidget.analysis import sweep as analysis_sweep
 from attnwidget.analysis.valuenorms import value_norms
 from attnwidget.errors import PromptTooLongError
-from attnwidget.widget import jobs, sweep
+from attnwidget.widget import comparing, jobs, sweep
 from tests.models import subject
 
 from .front import CLEAN, PROMPT, Front, array
@@ -114,11 +115,21 @@ def test_replaced_tokens_are_said_where_prompts_are_of_one_length(front):
     assert [one["same"] for one in front.compare(causal=False)["aligned"]] == [True, False, True, True, True, False]
 
 
-def test_identical_prompts_differ_in_nothing_and_nothing_is_carried(front):
+def test_identical_prompts_differ_in_nothing_and_nothing_is_carried(front, monkeypatch):
+    real, exchanges = analysis_sweep.wavefront, []
+
+    def counted(engine, recording, variants, *args, **rest):
+        return real(engine, recording, (exchanges.append(1) or one for one in variants), *args, **rest)
+
+    monkeypatch.setattr(analysis_sweep, "wavefront", counted)
     found = front.compare(other=PROMPT)
+    assert exchanges == []
     for name in ("max_difference", "mean_difference", "js", "tv", *CAUSAL):
-        assert np.abs(found["scores"][name]["values"]).max() < (1e-5 if name in CAUSAL else 1e-12), name
+        values = found["scores"][name]["values"]
+        assert (values == 0).all() if name in CAUSAL else np.abs(values).max() < 1e-12, name
     assert found["answers"]["kl"] == {"ab": 0, "ba": 0}
+    front.compare()
+    assert len(exchanges) == 32
 
 
 def test_maps_are_the_patterns_over_aligned_tokens(model, front):
@@ -298,6 +309,7 @@ def test_wrong_arguments_are_refused(front, given, says):
 def test_prompts_with_nothing_in_common_say_so(front):
     error = front.error("compare", **front.asking(other="zebra fish"))
     assert error["kind"] == "refused" and "no token in common" in error["message"]
+    assert "with as many tokens each" in error["message"] and "positions" not in error["message"]
 
 
 def test_comparisons_are_forgotten_with_their_prompt(widget, front):
@@ -370,7 +382,7 @@ def test_many_pairs_are_the_librarys_and_failures_are_listed(widget, model):
     pairs = [{"prompt": a, "other": b, "alignment": "tokens" if i > 1 else None} for i, (a, b) in enumerate(given)]
     expected = compare_many(model, pairs, metric="kl")
     assert (found["pairs"], found["given"], found["level"]) == (3, 4, 0.95)
-    assert [one["index"] for one in found["failures"]] == [3] and "no token in common" in found["failures"][0]["reason"]
+    assert [one["index"] for one in found["failures"]] == [3] and found["failures"][0]["reason"] == comparing.NOTHING_SHARED
     for name in COMPARED:
         same(found["scores"][name]["mean"], expected.mean(name))
         for side, values in zip(("low", "high"), expected.interval(name), strict=True):

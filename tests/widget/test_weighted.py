@@ -57,6 +57,15 @@ def test_maps_are_the_librarys_in_the_order_asked(front, run, kind, off):
     assert found["formula"] == KINDS[kind].formula and found["note"] == "weights as shipped, float32."
 
 
+def test_the_cosine_of_a_head_set_to_zero_says_why_there_is_none(front):
+    off = {**CLEAN, "heads": [[2, 3]]}
+    found = front.weighted(kind="z_cosine", ablation=off)
+    assert np.isnan(found["maps"][0]).all() and np.isfinite(found["maps"][1]).all()
+    assert found["note"].endswith("Undefined for L2H3: an ablated head's z is zero, so it has no direction.")
+    halved = front.weighted(kind="z_cosine", ablation={**off, "mode": "scale", "scale": 0.5})
+    assert np.isfinite(halved["maps"]).all() and "Undefined" not in halved["note"]
+
+
 def test_signed_contributions_are_one_row_and_sum_to_direct_attribution(front, run):
     found = front.weighted(kind="signed", position=3, target="dog", against="cat")
     direct = score(run, "direct_logit", target="dog", against="cat", position=3)

@@ -30,7 +30,7 @@ export function CompareAnswers({ said }: { said: Comparison }) {
                 </th>
               )}
               {logit_diff && <th scope="col">B</th>}
-              {logit_diff && <th scope="col">A − B</th>}
+              {logit_diff && <th scope="col">B − A</th>}
             </tr>
           </thead>
           <tbody>
@@ -41,7 +41,7 @@ export function CompareAnswers({ said }: { said: Comparison }) {
               <td>{compact(js)} nats</td>
               {logit_diff && <td>{signed(logit_diff.a)}</td>}
               {logit_diff && <td>{signed(logit_diff.b)}</td>}
-              {logit_diff && <td>{signed(logit_diff.a - logit_diff.b)}</td>}
+              {logit_diff && <td>{signed(logit_diff.b - logit_diff.a)}</td>}
             </tr>
           </tbody>
         </table>

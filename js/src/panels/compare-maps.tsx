@@ -11,7 +11,7 @@ import { compact, headName, subscripts, visible } from "../labels";
 import type { ComparedPatterns, Comparison } from "../source/ops";
 import type { Store } from "../store";
 import { NO_INK, useDevicePixelRatio } from "./attention-hooks";
-import { diverging, rising, Strip } from "./legend";
+import { diverging, rising, SIGNS_ONLY, Strip } from "./legend";
 import { ErrorMessage, ProgressLine } from "./parts";
 
 export function CompareMaps({ store, said }: { store: Store; said: Comparison }) {
@@ -29,6 +29,8 @@ export function CompareMaps({ store, said }: { store: Store; said: Comparison })
     return query < 0 || key < 0 ? null : { query, key };
   });
   const first = found?.heads[0];
+  const error = maps.error.value;
+  const saidAbove = error?.message === comparing.comparison.error.value?.message;
   if (!head)
     return (
       <p class="aw-none aw-two-maps">
@@ -42,7 +44,7 @@ export function CompareMaps({ store, said }: { store: Store; said: Comparison })
       aria-label={first ? `Maps of ${headName(first)} in both prompts` : "Maps"}
     >
       <ProgressLine of={maps} text="Reading the patterns" bare />
-      {maps.error.value && <ErrorMessage error={maps.error.value} onRetry={maps.retry} />}
+      {error && !saidAbove && <ErrorMessage error={error} onRetry={maps.retry} />}
       {found && first && (
         <>
           <div class="aw-two-pics">
@@ -132,7 +134,7 @@ function Legend({ list, dark }: { list: ComparedMap[]; dark: boolean }) {
             <span key={`${side} ${what}`}>
               <Strip paint={scale.signed ? diverging(dark) : rising("attention", dark)} ticks={ticks} width={96} />
               {scale.signed
-                ? "B − A attention"
+                ? `B − A attention (${SIGNS_ONLY})`
                 : what === "attention"
                   ? "attention"
                   : "A · ‖v W_O‖, one scale for both"}
@@ -148,7 +150,13 @@ function Legend({ list, dark }: { list: ComparedMap[]; dark: boolean }) {
 function Readout(props: { found: ComparedPatterns; said: Comparison; list: ComparedMap[]; at: Cell | null }) {
   const { found, said, list, at } = props;
   const cell = at ?? strongest(list.find(({ side }) => side === "B − A")!.matrix);
-  if (!cell) return null;
+  if (!cell) {
+    return (
+      <p class="aw-two-read aw-s">
+        <b>{headName(found.heads[0]!)}</b> looks alike in both.
+      </p>
+    );
+  }
   const repeats = { a: subscripts(said.a.tokens), b: subscripts(said.b.tokens) };
   const name = (i: number) => {
     const pair = found.positions[i]!;

@@ -16,8 +16,11 @@ const IN_SIGHT = 12;
 
 export function CompareTable({ store, said }: { store: Store; said: Comparison }) {
   const { comparing } = store;
-  const { name, turned } = comparing.order.value;
-  const by = said.scores.find((one) => one.name === name) ?? said.scores[0]!;
+  const { name, turned: turns } = comparing.order.value;
+  const wanted = said.scores.find((one) => one.name === name);
+  // What these prompts do not have orders nothing; it does again once they do.
+  const by = wanted && wanted.refused === null ? wanted : said.scores[0]!;
+  const turned = by === wanted && turns;
   return (
     <section class="aw-two-heads" aria-label="Heads">
       <Tools store={store} said={said} by={by} />
@@ -130,8 +133,7 @@ function Rows(props: { store: Store; said: Comparison; by: ComparedScore; turned
   const causal = columns.filter((one) => one.causal).length;
   const place = placesOf(said);
   const sort = (name: string) => {
-    const now = comparing.order.peek();
-    comparing.order.value = { name, turned: now.name === name && !now.turned };
+    comparing.order.value = { name, turned: name === by.name && !turned };
   };
   return (
     <div
@@ -234,13 +236,13 @@ function columnsOf(said: Comparison, by: ComparedScore): ComparedScore[] {
 const numberOf = (one: ComparedScore, i: number): string =>
   written(one, one.values.data[i]!, one.measured === null || one.measured.data[i] === 1);
 
-/** "to₂ → John" or "at to₂": where a number is largest, by tokens of A. */
+/** "to₂ → John" or "at to₂": where a number is largest, by tokens of A; where it is 0, it is so everywhere. */
 function placesOf(said: Comparison): (one: ComparedScore, i: number) => string {
   const repeats = subscripts(said.a.tokens);
   const token = (at: number) => visible(said.a.tokens[at] ?? "") + (repeats[at] ?? "");
-  return ({ query, key }, i) => {
+  return ({ values, query, key }, i) => {
     const q = query?.data[i];
-    if (q === undefined || Number.isNaN(q)) return "";
+    if (values.data[i] === 0 || q === undefined || Number.isNaN(q)) return "";
     const k = key?.data[i];
     return k === undefined ? ` at ${token(q)}` : ` ${token(q)} → ${token(k)}`;
   };

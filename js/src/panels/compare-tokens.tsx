@@ -23,16 +23,23 @@ export function CompareTokens({ said }: { said: Comparison }) {
     );
   return (
     <div class="aw-two-tokens" role="img" aria-label={spoken(said)}>
-      <span class="aw-two-col aw-two-names">
-        <b>A</b>
-        <b>B</b>
+      {/* As many as there can be lines; those below the last one are cut off. */}
+      <span class="aw-two-names" aria-hidden="true">
+        {said.aligned.map(({ a, b }) => (
+          <span class="aw-two-name" key={`${a} ${b}`}>
+            <b>A</b>
+            <b>B</b>
+          </span>
+        ))}
       </span>
-      {said.aligned.map(({ a, b, same }) => (
-        <span class="aw-two-col" key={`${a} ${b}`}>
-          {chip("a", a, same)}
-          {chip("b", b, same)}
-        </span>
-      ))}
+      <span class="aw-two-lines">
+        {said.aligned.map(({ a, b, same }) => (
+          <span class="aw-two-col" key={`${a} ${b}`}>
+            {chip("a", a, same)}
+            {chip("b", b, same)}
+          </span>
+        ))}
+      </span>
     </div>
   );
 }

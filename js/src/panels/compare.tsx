@@ -1,6 +1,6 @@
 // Tab "Two prompts": the prompt beside another one. Where heads look in each, what the two answer, and what each head carries of it.
 
-import { alignedWords } from "../comparewords";
+import { alignedWords, cautionWords, otherTokensWords } from "../comparewords";
 import type { Comparison } from "../source/ops";
 import type { Store } from "../store";
 import { CompareAnswers } from "./compare-answers";
@@ -17,6 +17,8 @@ export function ComparePanel({ store }: { store: Store }) {
   const said = comparison.value.value?.said;
   const error = comparison.error.value;
   const old = !comparison.current.value || store.prompt.pending.value;
+  const caution = said && cautionWords(said);
+  const others = said && otherTokensWords(said, store.outcome.current.value ? store.outcome.value.value : null);
   return (
     <div class="aw-two">
       <CompareOther store={store} />
@@ -26,7 +28,9 @@ export function ComparePanel({ store }: { store: Store }) {
         <div class={old ? "aw-stale" : ""} aria-busy={comparison.pending.value}>
           <CompareTokens said={said} />
           <p class="aw-xs aw-t2 aw-two-line">{alignedWords(said)}</p>
+          {caution && <p class="aw-s aw-two-line">{caution}</p>}
           <CompareAnswers said={said} />
+          {others && <p class="aw-xs aw-t2 aw-two-line">{others}</p>}
           <div class="aw-two-body">
             <CompareMaps store={store} said={said} />
             <CompareTable store={store} said={said} />

@@ -49,6 +49,10 @@ export function InsideMap(props: Props) {
   const over = useRef<HTMLCanvasElement>(null);
   const table = useSignal(false);
   const spoken = useSignal("");
+  // What was read aloud is of the numbers that stood here then.
+  useLayoutEffect(() => {
+    spoken.value = "";
+  }, [matrix]);
   const { ink, dpr, dark } = look;
   const named = labels.join("\n");
   const frame = useMemo(() => mapFrame(room, labels, axes, dpr, bars !== undefined), [room, named, axes, dpr, !bars]);

@@ -9,6 +9,7 @@ import type { Store } from "../store";
 import { InsideMap } from "./inside-map";
 import { type PartProps, useLabels } from "./inside-part";
 import { WhyPanel } from "./inside-why";
+import { SIGNS_ONLY } from "./legend";
 import { ErrorMessage, ProgressLine, Segmented } from "./parts";
 
 export function MatchedPanel({ store, look, room }: PartProps) {
@@ -67,7 +68,9 @@ export function MatchedPanel({ store, look, room }: PartProps) {
               rows="queries"
               columns="keys"
             >
-              <span>{scored.label}, less the mean of its row</span>
+              <span>
+                {scored.label}, less the mean of its row ({SIGNS_ONLY})
+              </span>
               <span title="lengths of the vectors that are compared">
                 <i class="aw-inside-norm" />
                 ‖q‖ by row, to {compact(most(found.q_norm))}; ‖k‖ by column, to {compact(most(found.k_norm))}

@@ -9,6 +9,8 @@ export function diverging(dark: boolean): string {
   return `linear-gradient(270deg, ${gradient("hurt", dark)}) 0 0 / 50% 100% no-repeat,
     linear-gradient(90deg, ${gradient("effect", dark)}) 100% 0 / 50% 100% no-repeat`;
 }
+/** For scales whose two colours are signs, where everywhere else they tell what an intervention did. */
+export const SIGNS_ONLY = "orange +, purple −: signs, no intervention";
 export const rising = (ramp: Ramp, dark: boolean): string => `linear-gradient(90deg, ${gradient(ramp, dark)})`;
 
 export function Strip({ paint, ticks, width }: { paint: string; ticks: string[]; width: number }) {

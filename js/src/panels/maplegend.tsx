@@ -6,7 +6,7 @@ import type { Weighted } from "../source/ops";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { type AttentionView, isOff } from "./attention-view";
-import { diverging, rising } from "./legend";
+import { diverging, rising, SIGNS_ONLY } from "./legend";
 
 interface Props {
   store: Store;
@@ -31,7 +31,9 @@ export function MapLegend({ store, view }: Props) {
           ))}
         </span>
       </span>
-      <span title={about?.note}>{quantity(view, about)}, √ scale</span>
+      <span title={about?.note}>
+        {quantity(view, about)}, √ scale{view.kind.value === "z_cosine" && ` (${SIGNS_ONLY})`}
+      </span>
       {view.ownScales.value && shown && (
         <span class="aw-note">each head to its own maximum; ticks: {headName(shown)}</span>
       )}

@@ -28,12 +28,18 @@ export function whatOf(view: AttentionView): string {
   return view.aggregated.value ? name || "Map made of many" : `${named(view.kind.value).of} of ${name}`;
 }
 
+/** Before the query, and between it and the key. A rollout is of paths through all layers: nothing looks at anything there. */
+function wordsAround(view: AttentionView): [before: string, between: string] {
+  if (view.aggregated.value && view.aggregate.value?.of.kind === "rollout") return ["rollout from ", "to"];
+  return ["", named(view.kind.value).verb];
+}
+
 export function sentence(view: AttentionView): string {
   const { query, key } = view.focus.value;
   const labels = view.labels.value;
-  const { verb } = named(view.kind.value);
   const basis = view.largeBasis.value && `, ${view.largeBasis.value}`;
-  return `${labels[query] ?? ""} ${verb} ${labels[key] ?? ""}: ${valueText(view)}${basis}`;
+  const [before, between] = wordsAround(view);
+  return `${before}${labels[query] ?? ""} ${between} ${labels[key] ?? ""}: ${valueText(view)}${basis}`;
 }
 
 /** `above` is one line over the map, for widths where the side column lies below it. */
@@ -45,14 +51,15 @@ export function Readout(props: MapProps & { place: "inside" | "above" | "side" }
   const magnified = view.magnified.value && place !== "above";
   const exact = view.shownMatrix.value?.values[query * view.n.value + key];
   const kind = view.kind.value;
+  const [before, between] = wordsAround(view);
   return (
     <div class={`aw-readout aw-readout-${place}`} data-magnified={magnified} aria-hidden="true">
       {magnified && <Magnifier {...props} />}
       <div class="aw-readout-text" style={magnified ? { paddingLeft: `${magnifierSize.left}px` } : undefined}>
         <div class="aw-t2">
+          {before}
           <b class="aw-mono aw-query">{labels[query]}</b>
-          {long && ` ${query}`} {kind === "change" ? "at" : named(kind).verb}{" "}
-          <b class="aw-mono aw-key">{labels[key]}</b>
+          {long && ` ${query}`} {kind === "change" ? "at" : between} <b class="aw-mono aw-key">{labels[key]}</b>
           {long && ` ${key}`}
         </div>
         <div class="aw-big" title={exact === undefined || Number.isNaN(exact) ? undefined : String(exact)}>
