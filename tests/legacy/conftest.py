@@ -2,8 +2,4 @@
 
 from importlib import metadata
 
-collect_ignore = (
-    ["test_generate.py", "test_hooked.py", "test_inside.py", "test_scores.py", "test_sweep.py"]
-    if int(metadata.version("transformer-lens").split(".")[0]) >= 4
-    else []
-)
+collect_ignore_glob = ["test_*.py"] if int(metadata.version("transformer-lens").split(".")[0]) >= 4 else []
