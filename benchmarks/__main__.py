@@ -33,7 +33,8 @@ def main(names: list[str]) -> int:
     RESULTS.mkdir(exist_ok=True)
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     body = {"when": when, "machine": machine, "figures": [figure.__dict__ for figure in figures]}
-    file = RESULTS / "latest.json"
+    # Some figures alone do not stand in for all.
+    file = RESULTS / (f"{'-'.join(names)}.json" if names else "latest.json")
     file.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten to {file}")
     return 0

@@ -258,6 +258,8 @@ def _metric(method: Method, metric: str | None) -> str | None:
             raise AttnWidgetError(f"{method.name!r} asks nothing of the answer, so it takes no metric: leave metric= out.")
         return None
     name = method.metrics[0] if metric is None else metric
+    if not isinstance(name, str):
+        raise AttnWidgetError(f"metric must be the name of one ({', '.join(METRICS)}), not {name!r}: score_each takes several.")
     if name in EMBEDDING_METRICS:
         if method.name != "ablation":
             raise AttnWidgetError(f"The change of an embedding is measured, by 'ablation', and not estimated by {method.name!r}.")

@@ -99,6 +99,7 @@ export function studyAt(layers: number, heads: number, args: Args, done: number)
         size: length,
         sets: length === 1 ? n : 64,
         of: length === 1 ? n : pairs,
+        undefined: 0,
       })),
       verdict,
       certificate: !whole

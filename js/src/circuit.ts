@@ -178,7 +178,7 @@ export function createCircuits(
           metric: metric.peek(),
           // The very tokens that the preview has named.
           target: other ? `#${other.target.id}` : state.target.peek(),
-          against: other ? `#${other.against.id}` : state.against.peek(),
+          against: other ? (other.against ? `#${other.against.id}` : "") : state.against.peek(),
           position: state.position.peek(),
           edges: settings.edges.peek(),
           random: settings.random.peek(),

@@ -194,6 +194,11 @@ def test_several_metrics_may_each_need_their_own_tokens(run):
     assert (found["kl"].target, found["logit_diff"].target) == (None, run.model.token(7))
 
 
+def test_one_metric_is_one_name(run):
+    with pytest.raises(AttnWidgetError, match="metric must be the name of one.*score_each"):
+        score(run, metric=["kl"])
+
+
 def test_what_a_head_puts_out_that_is_off_belongs_to_the_sum(run):
     off = run.ablate([(1, 2)], "scale", scale=0.5)
     assert np.isfinite(score(off, "direct_logit").values[1, 2]) and score(off, "output_norm").values[1, 2] > 0

@@ -127,7 +127,7 @@ function Both({ store, pair }: { store: Store; pair: Pair }) {
   const near = (i: number) =>
     tokens.length <= WHOLE || said.changed.some((at) => Math.abs(at - i) <= AROUND) || i >= tokens.length - 2;
   const clean = useFirst(store, of);
-  const { clean: now, counterfactual: then } = said.logit_diff;
+  const diff = said.against && said.logit_diff;
   return (
     <>
       <div class="aw-circuit-both" role="img" aria-label={`This prompt: ${tokens.join("")}. Second: ${said.text}`}>
@@ -151,10 +151,12 @@ function Both({ store, pair }: { store: Store; pair: Pair }) {
         )}
       </div>
       <div class="aw-row aw-s aw-circuit-diff">
-        <span>
-          logit {bare(said.target.token)} − {bare(said.against.token)}: <b>{signed(now)}</b> on this prompt,{" "}
-          <b>{signed(then)}</b> on the second
-        </span>
+        {diff && (
+          <span>
+            logit {bare(said.target.token)} − {bare(said.against!.token)}: <b>{signed(diff.clean)}</b> on this prompt,{" "}
+            <b>{signed(diff.counterfactual)}</b> on the second
+          </span>
+        )}
         <span class="aw-t2">
           {clean && `This prompt’s first choice is ${quoted(clean.token)}, ${percent(clean.clean.probability)}. `}
           {pairWords(said)} {said.note && `How it was made: ${said.note}.`}

@@ -28,7 +28,10 @@ export function StudyTable({ store, said, height }: { store: Store; said: Study;
           {bare(set.first.token)} {percent(set.first.probability)}
         </td>
         <td>{band ? `${write(band.median)} (${write(band.low)} to ${write(band.high)})` : ""}</td>
-        <td>{run ? `${run.sets.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : ""}</td>
+        <td>
+          {run ? `${run.sets.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : ""}
+          {run?.undefined ? `, ${run.undefined.toLocaleString("en")} undefined` : ""}
+        </td>
       </tr>
     );
   };

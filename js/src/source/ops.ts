@@ -463,7 +463,7 @@ export interface EmbeddingChange {
 export interface StudySet {
   heads: Head[];
   margin: number | null; // logit(target) − the largest other logit: above 0 the target is the first choice; null without a target
-  kl: number; // KL(answer the study starts from || answer with the set ablated), nats
+  kl: number | null; // KL(answer the study starts from || answer with the set ablated), nats; null where a logit is not finite
   first: { id: number; token: string; probability: number };
   target_probability: number | null;
 }
@@ -480,8 +480,8 @@ export interface Study {
   found: StudySet | null;
   /** Of each head of `found`: the margin when it alone is put back; null where it is undefined. */
   restored: { head: Head; margin: number | null }[];
-  /** How many sets of each size were run, of how many there are. */
-  tried: { size: number; sets: number; of: number }[];
+  /** How many sets of each size were run, of how many there are, and how many of those run have no margin (or KL). */
+  tried: { size: number; sets: number; of: number; undefined: number }[];
   verdict: "minimum" | "1-minimal" | "found" | "none found" | "best found" | null; // null while it runs
   /** What is shown and what is not: ✓ and – in the panel. */
   certificate: { proved: boolean; text: string }[];
@@ -499,8 +499,8 @@ export interface Counterfactual {
   changed: number[]; // positions at which it differs
   first: { id: number; token: string; probability: number };
   target: { id: number; token: string }; // as the circuit will be asked: the clean run's first choice, unless it was named
-  against: { id: number; token: string }; // the counterfactual's first choice, or the clean run's next best
-  logit_diff: { clean: number; counterfactual: number };
+  against: { id: number; token: string } | null; // the counterfactual's first choice, or the clean run's next best; null with one output
+  logit_diff: { clean: number; counterfactual: number } | null;
   note: string; // how it was made: "John → Mary at its last occurrence"
 }
 export interface CircuitNode {
