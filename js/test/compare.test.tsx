@@ -278,6 +278,17 @@ describe("what it shows", () => {
     await wait();
     expect(asked("compare").map(({ patience }) => patience)).toEqual([PATIENCE, null]);
   });
+  it("compares another text that is typed while effects are measured, and cancels none by the button that was Compare", async () => {
+    const { model, all, button } = await open({ n_layers: 10, n_heads: 10 }, { pace: 8 });
+    await wait(400);
+    const run = () => all(".aw-run")[0]!.textContent!.trim();
+    expect(run()).toBe("Cancel");
+    await type(all("textarea[aria-label='Second prompt']")[0] as HTMLTextAreaElement, "a q c");
+    expect(run()).toBe("Compare");
+    await click(button("Compare"));
+    await wait(400);
+    expect([model.get("other"), run()]).toEqual(["a q c", "Cancel"]);
+  });
   it("goes dim while another prompt is compared", async () => {
     const { model, el } = await open({}, { delay: 60 });
     await wait(120);

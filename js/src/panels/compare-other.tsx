@@ -31,11 +31,14 @@ export function CompareOther({ store }: { store: Store }) {
     element.style.height = `${Math.min(TALLEST, Math.max(28, element.scrollHeight + 2))}px`;
   }, [draft.value, store.ui.width.value]);
 
+  const entered = useRef("");
   const enter = (text: string) => {
-    draft.value = text;
+    draft.value = entered.current = text;
     comparing.enter(text);
   };
-  const busy = comparison.slow.value || entering.slow.value;
+  // While another text stands in the field, the button compares that one: it must not turn into Cancel under the pointer.
+  const same = draft.value === state.other.value || draft.value === entered.current;
+  const busy = same && (comparison.slow.value || entering.slow.value);
   const stop = () => {
     comparison.cancel();
     entering.cancel();
