@@ -1,36 +1,20 @@
 // The second prompt: a field, ways to fill it, and how the two are compared.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { swapped, type Word, wordsOf } from "../comparewords";
 import { specialPositions } from "../leaving";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
+import { useDraft } from "./draft";
 import { ErrorMessage, Quiet } from "./parts";
-
-const TALLEST = 108;
 
 export function CompareOther({ store }: { store: Store }) {
   const { state, comparing } = store;
   const { comparison, entering } = comparing;
-  const draft = useSignal(state.other.peek() || state.prompt.peek());
-  const known = useRef(draft.peek());
-  const area = useRef<HTMLTextAreaElement>(null);
+  // Without a second prompt it begins as the first.
+  const { text: draft, area } = useDraft(() => state.other.value || state.prompt.value, store.ui.width);
   const swapping = useSignal(false);
-  // Follow Python and other views, unless something else is being typed here. Without a second prompt it begins as the first.
-  useSignalEffect(() => {
-    const now = state.other.value || state.prompt.value;
-    if (now === known.current) return;
-    if (draft.peek() === known.current) draft.value = now;
-    known.current = now;
-  });
-  useLayoutEffect(() => {
-    const element = area.current;
-    if (!element) return;
-    element.style.height = "0";
-    element.style.height = `${Math.min(TALLEST, Math.max(28, element.scrollHeight + 2))}px`;
-  }, [draft.value, store.ui.width.value]);
-
   const entered = useRef("");
   const enter = (text: string) => {
     draft.value = entered.current = text;

@@ -1,33 +1,13 @@
 // The prompt bar: the text, Run, the model's facts, and why a prompt could not be run.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
 import { count } from "../labels";
 import type { Store } from "../store";
+import { useDraft } from "./draft";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
-
-/** Five lines; a longer prompt scrolls, and the token strip shows all of it. */
-const TALLEST = 108;
 
 export function PromptPanel({ store }: { store: Store }) {
   const { state, facts, prompt } = store;
-  const draft = useSignal(state.prompt.peek());
-  const known = useRef(state.prompt.peek());
-  const area = useRef<HTMLTextAreaElement>(null);
-
-  // Follow Python and other views, unless something else is being typed here.
-  useSignalEffect(() => {
-    const now = state.prompt.value;
-    if (now === known.current) return;
-    if (draft.peek() === known.current) draft.value = now;
-    known.current = now;
-  });
-  useLayoutEffect(() => {
-    const element = area.current;
-    if (!element) return;
-    element.style.height = "0";
-    element.style.height = `${Math.min(TALLEST, Math.max(28, element.scrollHeight + 2))}px`;
-  }, [draft.value, store.ui.width.value]);
+  const { text: draft, known, area } = useDraft(() => state.prompt.value, store.ui.width);
 
   const run = () => store.runPrompt(draft.value, state.prepend_bos.value);
   const keepEnd = () => {
