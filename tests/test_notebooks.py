@@ -88,6 +88,12 @@ assert (below.faithfulness > below.high).all()
 assert curve[curve.edges == 1413].faithfulness.iloc[0] > 0.9 and curve[curve.edges == 35325]['median'].iloc[0] < 0.05
 found = {row.node: row for row in nodes.itertuples()}
 assert 'negative-name-mover-like' in found['L24H4'].roles and "L24H4's attention to “John” goes from 0.082 to 0.730" in found['L23H3'].shown
+assert [round(float(run.pattern('L24H4')[-1][k]), 2) for k in (1, 9)] == [0.81, 0.07] and sorted(map(str, two)) == ['L1H5', 'L23H3']
+assert [round(float(run.ablate(two).pattern('L24H4')[-1][k]), 2) for k in (1, 9)] == [0.13, 0.72]
+assert 0 < run.ablate(two).logit_diff(' Mary', ' John') < 0.5 and run.ablate(three).logit_diff(' Mary', ' John') < -1.5
+assert round(float(run.pattern('L23H3')[-1][9]), 2) == 0.74 and run.tokens[9] == ' John'
+half = curve[curve.edges == 35325].iloc[0]
+assert 0.3 < half.high < 0.33 and circuit.curve[-2].random.circuits == 10
 edges = circuit.to_frame().set_index('edge').effect
 assert edges['L23H3 → logits'] > 6 > 0 > edges['L24H4 → logits'] > edges['L29H0 → logits'] > -3 and 'L23H3 → L24H4.q' in edges
 w.wait()
