@@ -112,6 +112,8 @@ export interface Patterns {
   maps: Tensor;
   /** same shape, current minus clean; null when nothing is ablated */
   change: Tensor | null;
+  /** What is not as it was asked for, of which heads; absent where all is. Captions say it. */
+  notes?: { heads: Head[]; text: string }[];
 }
 /** One number per head. Partial while it is being measured: the estimate first, then more and more exact values. */
 export interface Scores {
@@ -727,6 +729,27 @@ export interface Ops {
   };
   /** A token the user typed: " Mary", "Mary" (tried with and without a space) or "#id". */
   token: { args: { text: string }; result: { id: number; token: string } };
+  /** What a page saved from this run can hold. */
+  page_parts: { args: { run_key: string }; result: PageParts };
+  /** The page itself, with `parts` by name; what they need is computed first, with progress. */
+  page: { args: { run_key: string; parts: string[] }; result: { name: string; html: Tensor } };
+}
+
+/** What a page can hold beside what it always holds: tokens, the clean answer, the front end. */
+export interface PageParts {
+  parts: PagePart[];
+  /** Bytes of the file with no part chosen. */
+  base: number;
+  /** One line: what the sizes are, and what the page is made from. */
+  note: string;
+}
+export interface PagePart {
+  name: string; // as `page` takes it: "patterns", "patterns of selected heads" ...
+  label: string; // as a person reads it
+  bytes: number; // of the file, that it adds
+  exact: boolean; // whether `bytes` was measured; else an estimate
+  seconds: number | null; // what computing it takes; null where it is there already, or cannot be told
+  chosen: boolean; // whether it is in, unless a person says otherwise
 }
 export type Op = keyof Ops;
 
@@ -744,6 +767,10 @@ export class OpError extends Error {
 /** Where panels get what they show: the kernel, or what an exported page recorded. */
 export interface Source {
   ask<K extends Op>(op: K, args: Ops[K]["args"], options?: AskOptions<Ops[K]["result"]>): Promise<Ops[K]["result"]>;
+  /** False where nothing new can be computed: a page without a kernel. Absent: true. */
+  readonly live?: boolean;
+  /** The question of this kind that was answered when the page was made, as it was asked; null where none was. Only without a kernel. */
+  recorded?<K extends Op>(op: K): Ops[K]["args"] | null;
 }
 export interface AskOptions<R = unknown> {
   signal?: AbortSignal; // aborting sends `cancel` and rejects with kind "cancelled"
