@@ -1,122 +1,32 @@
-"""attnwidget: the attention heads of a transformer, live in a notebook cell."""
+"""attnwidget: the attention heads of a transformer, live in a notebook cell.
 
+The names are in `public.py`. They are imported when the first of them is asked for, since PyTorch and `transformers` take seconds that
+`attnwidget --help` should not.
+"""
+
+import importlib.util
 import logging
+from typing import TYPE_CHECKING
 
-from .ablation import MODES, Ablation
-from .analysis import (
-    Alignment,
-    AttentionAggregate,
-    AttentionSources,
-    Circuit,
-    Comparison,
-    ComparisonSet,
-    Composition,
-    Counterfactual,
-    EmbeddingChange,
-    Generation,
-    HeadKinds,
-    HeadScores,
-    HeadStatistics,
-    LayerImpact,
-    LogitLens,
-    OVCircuit,
-    QKCircuit,
-    QKScores,
-    Study,
-    ValueWeighted,
-    attention_rollout,
-    attention_sources,
-    causal_gain,
-    compare,
-    compare_many,
-    composition,
-    counterfactual,
-    detect_heads,
-    discover_circuit,
-    embedding_change,
-    generate,
-    head_statistics,
-    layer_impact,
-    logit_lens,
-    mean_attention,
-    ov,
-    overview,
-    qk,
-    qk_circuit,
-    score,
-    study,
-    value_weighted,
-    without_first,
-)
-from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
-from .heads import Head
-from .loading import load_model
-from .model import Model
-from .run import AblatedRun, Run
-from .widget import AttentionView, AttentionWidget, HeadGrid, Prediction
-
-__all__ = [
-    "MODES",
-    "AblatedRun",
-    "Ablation",
-    "Alignment",
-    "AttentionAggregate",
-    "AttentionSources",
-    "AttentionView",
-    "AttentionWidget",
-    "AttnWidgetError",
-    "Circuit",
-    "Comparison",
-    "ComparisonSet",
-    "Composition",
-    "Counterfactual",
-    "EmbeddingChange",
-    "Generation",
-    "Head",
-    "HeadError",
-    "HeadGrid",
-    "HeadKinds",
-    "HeadScores",
-    "HeadStatistics",
-    "LayerImpact",
-    "LogitLens",
-    "ModeError",
-    "Model",
-    "ModelError",
-    "OVCircuit",
-    "PositionError",
-    "Prediction",
-    "PromptError",
-    "QKCircuit",
-    "QKScores",
-    "Run",
-    "Study",
-    "TokenError",
-    "ValueWeighted",
-    "attention_rollout",
-    "attention_sources",
-    "causal_gain",
-    "compare",
-    "compare_many",
-    "composition",
-    "counterfactual",
-    "detect_heads",
-    "discover_circuit",
-    "embedding_change",
-    "generate",
-    "head_statistics",
-    "layer_impact",
-    "load_model",
-    "logit_lens",
-    "mean_attention",
-    "ov",
-    "overview",
-    "qk",
-    "qk_circuit",
-    "score",
-    "study",
-    "value_weighted",
-    "without_first",
-]
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    # What Python itself asks of any module is not here, and must not cost the import.
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
+    public = importlib.import_module(f"{__name__}.public")
+    globals().update({known: getattr(public, known) for known in public.__all__}, __all__=public.__all__)
+    try:
+        return globals()[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})
