@@ -91,14 +91,21 @@ export function createCircuits(
   starting: () => Pick<Resource<unknown>, "pending" | "slow">[],
   set: (patch: Partial<State>) => void,
 ): Circuits {
-  const how = signal<How>("swap");
-  const words = signal<[string, string]>(["", ""]);
-  const which = signal<"last" | "all">("last");
-  const text = signal("");
-  const settings = { edges: signal(100), steps: signal(5), random: signal(10), seed: signal(0) };
-  const method = signal<Method>("eap_ig");
-  const metric = signal("logit_diff");
-  const checks = signal(true);
+  const second = sources.kernel.recorded?.("counterfactual") ?? null;
+  const recorded = sources.kernel.recorded?.("circuit") ?? null;
+  const how = signal<How>(second?.how ?? "swap");
+  const words = signal<[string, string]>(second?.swap ?? ["", ""]);
+  const which = signal<"last" | "all">(second?.which ?? "last");
+  const text = signal(second?.text ?? "");
+  const settings = {
+    edges: signal(recorded?.edges ?? 100),
+    steps: signal(recorded?.steps ?? 5),
+    random: signal(recorded?.random ?? 10),
+    seed: signal(recorded?.seed ?? second?.seed ?? 0),
+  };
+  const method = signal<Method>(recorded?.method ?? "eap_ig");
+  const metric = signal(recorded?.metric ?? "logit_diff");
+  const checks = signal(recorded?.checks ?? true);
   const details = signal(false);
   const paired = computed(() => method.value !== "information_flow");
   const predicts = () => facts.value.answer !== "none";
@@ -128,8 +135,13 @@ export function createCircuits(
     },
   );
 
-  const wanted = signal<Question | null>(null);
+  const asking = () => JSON.stringify([state.position.value, state.target.value, state.against.value]);
+  // A second prompt was made for what the circuit was asked about, whose tokens are named by id.
+  const about = second && JSON.stringify([second.position, second.target, second.against]);
   let turns = 0;
+  const wanted = signal<Question | null>(
+    recorded && { args: recorded, prompt: state.prompt.peek(), of: about ?? untracked(asking), turn: turns },
+  );
   const found = resource<Question, Answer>(
     () => wanted.value,
     async (of, options) => {
@@ -147,7 +159,6 @@ export function createCircuits(
   const view = createView(found);
   const before = signal<{ key: string; off: Head[] } | null>(null);
   const applied = (heads: Head[]) => heads.length > 0 && keyOf(state.ablated.value) === keyOf(heads);
-  const asking = () => JSON.stringify([state.position.value, state.target.value, state.against.value]);
 
   return {
     how,

@@ -83,16 +83,18 @@ export function createGenerating(
   kernel: Source,
   act: { set(patch: Partial<State>): void; runPrompt(text: string, prependBos: boolean): void },
 ): Generating {
+  const recorded = kernel.recorded?.("generate") ?? null;
   const settings = {
-    tokens: signal(40),
-    temperature: signal(0),
-    topK: signal(0),
-    topP: signal(1),
-    seed: signal(0),
+    tokens: signal(recorded?.max_new_tokens ?? 40),
+    temperature: signal(recorded?.temperature ?? 0),
+    topK: signal(recorded?.top_k ?? 0),
+    topP: signal(recorded?.top_p ?? 1),
+    seed: signal(recorded?.seed ?? 0),
   };
-  const forcedOn = signal<Stream>("control");
-  const wanted = signal<Question | null>(null);
+  const forcedOn = signal<Stream>(recorded?.forced_on ?? "control");
+  const base = () => ({ text: state.prompt.peek(), prepend_bos: state.prepend_bos.peek() });
   let turns = 0;
+  const wanted = signal<Question | null>(recorded && { args: recorded, base: base(), turn: turns, quietly: false });
   const generation = resource<Question, Answer>(
     () => wanted.value,
     async (of, options) => {
@@ -149,7 +151,7 @@ export function createGenerating(
           seed: greedy ? 0 : seed.peek(),
           forced_on: forcedOn.peek(),
         },
-        base: { text: state.prompt.peek(), prepend_bos: state.prepend_bos.peek() },
+        base: base(),
         turn: turns,
         quietly: false,
       };

@@ -51,6 +51,8 @@ export interface Store {
   /** Signals change at once, traits are saved once. */
   set(patch: Partial<State>): void;
   source: Source;
+  /** False where nothing new can be computed. */
+  live: boolean;
   facts: ReadonlySignal<Facts>;
   /** From the traits. */
   ablation: ReadonlySignal<Ablation>;
@@ -330,6 +332,7 @@ export function createStore(
     state,
     set,
     source,
+    live: kernel.live !== false,
     facts,
     ablation,
     outcome,

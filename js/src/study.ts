@@ -57,15 +57,22 @@ export function createFinding(
   starting: () => Pick<Resource<unknown>, "pending" | "slow">[],
   set: (patch: Partial<State>) => void,
 ): Finding {
+  const recorded = kernel.recorded?.("study") ?? null;
   const settings = {
-    target: signal<string | null>(null),
+    target: signal<string | null>(recorded?.target ?? null),
     open: signal(false),
-    beam: signal(4),
-    maxHeads: signal(8),
-    budget: signal(4000),
+    beam: signal(recorded?.beam ?? 4),
+    maxHeads: signal(recorded?.max_heads ?? 8),
+    budget: signal(recorded?.budget ?? 4000),
   };
-  const wanted = signal<Question | null>(null);
   let turns = 0;
+  const asked = (args: Question["args"]): Question => ({
+    args,
+    prompt: state.prompt.peek(),
+    length: state.tokens.peek().length,
+    turn: turns,
+  });
+  const wanted = signal<Question | null>(recorded && asked(recorded));
   // `kernel` and not a patient source: nobody asks again for what a new prompt has cancelled.
   const search = resource<Question, Answer>(
     () => wanted.value,
@@ -127,20 +134,15 @@ export function createFinding(
       // What was asked for stays chosen when the prediction, and with it the next best, changes.
       settings.target.value = token;
       turns += 1;
-      wanted.value = {
-        args: {
-          run_key,
-          ablation: ablation.peek(),
-          position: state.position.peek(),
-          target: token,
-          beam: settings.beam.peek(),
-          max_heads: settings.maxHeads.peek(),
-          budget: settings.budget.peek(),
-        },
-        prompt: state.prompt.peek(),
-        length: state.tokens.peek().length,
-        turn: turns,
-      };
+      wanted.value = asked({
+        run_key,
+        ablation: ablation.peek(),
+        position: state.position.peek(),
+        target: token,
+        beam: settings.beam.peek(),
+        max_heads: settings.maxHeads.peek(),
+        budget: settings.budget.peek(),
+      });
     },
     changed: computed(() => (applied.value ? [] : differing(({ of }) => of.args.ablation.heads))),
     applied,

@@ -1,6 +1,8 @@
 // What can be asked of a source, and what it answers. The kernel's side is attnwidget/widget/ops.py.
 // A `Head` is [layer, head]. Numbers that are undefined travel as null, never as NaN.
 
+import type { State } from "../state.gen";
+
 export type Head = [number, number];
 
 /** An intervention; `heads: []` is the clean run. */
@@ -99,6 +101,8 @@ export interface Outcome {
 export interface WholePrompt {
   perplexity: { clean: number | null; ablated: number | null }; // null with one token, and where nothing predicts the next
   top1_changed: number | null; // share of positions whose first choice changed
+  /** Why the ablated side is null where it is not undefined; only without a kernel. */
+  lacking?: string;
 }
 
 export interface Thumbnails {
@@ -112,8 +116,15 @@ export interface Patterns {
   maps: Tensor;
   /** same shape, current minus clean; null when nothing is ablated */
   change: Tensor | null;
-  /** What is not as it was asked for, of which heads; absent where all is. Captions say it. */
-  notes?: { heads: Head[]; text: string }[];
+  /** What captions say of some of the maps; only without a kernel. */
+  notes?: MapNote[];
+}
+/** A map that is not quite what was asked for. */
+export interface MapNote {
+  heads: Head[];
+  text: string; // "clean run: with L3H2 off it was not recorded"
+  /** The clean run's pattern stands in for the one asked for, or there is none and all cells are NaN. Absent: it is the one, less precise. */
+  instead?: "clean" | "nothing";
 }
 /** One number per head. Partial while it is being measured: the estimate first, then more and more exact values. */
 export interface Scores {
@@ -279,6 +290,8 @@ export interface Weighted {
   /** "signed": by head, the sum over the row: the head's direct contribution to the logit difference. */
   sums: (number | null)[] | null;
   note: string;
+  /** As of `Patterns`. */
+  notes?: MapNote[];
 }
 export type WeightedKind = "v_norm" | "vo_norm" | "signed" | "z_cosine";
 
@@ -767,9 +780,16 @@ export class OpError extends Error {
     message: string,
     readonly kind: "refused" | "failed" | "cancelled" | "needs-kernel" | "gone" = "failed",
     readonly detail = "", // a traceback, for "failed"; "too long" for a refused prompt
+    readonly ways: readonly Way[] = [], // for "needs-kernel": what was recorded and comes nearest
   ) {
     super(message);
   }
+}
+
+/** A button: what it says, and what it sets. */
+export interface Way {
+  text: string;
+  set: Partial<State>;
 }
 
 /** Where panels get what they show: the kernel, or what an exported page recorded. */

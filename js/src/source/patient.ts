@@ -11,6 +11,8 @@ const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
  */
 export function patient(source: Source, starting: () => boolean): Source {
   return {
+    live: source.live,
+    recorded: (op) => source.recorded?.(op) ?? null,
     async ask(op, args, options) {
       try {
         return await source.ask(op, args, options);

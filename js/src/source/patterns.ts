@@ -1,13 +1,16 @@
 // Patterns are the largest thing a view asks for, and one more selected head must not fetch the others again.
 
-import type { Ablation, AskOptions, Head, Ops, Patterns, Source, Tensor } from "./ops";
+import type { Ablation, AskOptions, Head, MapNote, Ops, Patterns, Source, Tensor } from "./ops";
 
 type Args = Ops["patterns"]["args"];
 
 interface Held {
   map: Float32Array;
   change: Float32Array | null;
+  note: Note | null;
 }
+/** A note, less the heads it is about. */
+export type Note = Omit<MapNote, "heads">;
 
 /** How many heads of `tokens` squared are held and shown at once; the rest of a larger selection is not fetched. */
 export function patternLimit(tokens: number): number {
@@ -38,6 +41,7 @@ export function keepPatterns(source: Source): (args: Args, options: AskOptions) 
         mine.set(String(head), {
           map: floats(answer.maps).subarray(i * width, (i + 1) * width),
           change: answer.change && floats(answer.change).subarray(i * width, (i + 1) * width),
+          note: noteOf(answer.notes, head),
         });
       });
     }
@@ -63,7 +67,24 @@ function join(heads: Head[], ablation: Ablation, held: Map<string, Held>, side: 
           side,
         )
       : null,
+    ...joinNotes(
+      found,
+      maps.map((one) => one.note),
+    ),
   };
+}
+
+export function noteOf(notes: readonly MapNote[] = [], head: Head): Note | null {
+  const found = notes.find(({ heads }) => heads.some((one) => String(one) === String(head)));
+  if (!found) return null;
+  const { heads: _, ...note } = found;
+  return note;
+}
+
+/** What `noteOf` took apart, put together again. */
+export function joinNotes(heads: Head[], notes: (Note | null)[]): { notes?: MapNote[] } {
+  const said = heads.flatMap((head, i) => (notes[i] ? [{ ...notes[i]!, heads: [head] }] : []));
+  return said.length > 0 ? { notes: said } : {};
 }
 
 export function stack(maps: Float32Array[], side: number): Tensor {

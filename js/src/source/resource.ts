@@ -85,7 +85,13 @@ export function resource<A, T>(
       });
       if (latest()) hold(answer);
     } catch (reason) {
-      if (latest()) error.value = reason instanceof OpError ? reason : new OpError(String(reason));
+      if (!latest()) return;
+      const refusal = reason instanceof OpError ? reason : new OpError(String(reason));
+      batch(() => {
+        error.value = refusal;
+        // Nobody will answer this question: the last answer must not stand for it.
+        if (refusal.kind === "needs-kernel") hold(null);
+      });
     } finally {
       if (latest()) rest();
     }

@@ -1,17 +1,18 @@
 // Weighted maps, kept by head and kind: another head fetches itself, and going back to a kind fetches nothing.
 
 import type { AskOptions, Ops, Source, Weighted } from "./ops";
-import { floats, stack } from "./patterns";
+import { floats, joinNotes, type Note, noteOf, stack } from "./patterns";
 
 type Args = Ops["weighted"]["args"];
 
 interface Held {
   map: Float32Array;
   sum: number | null;
+  note: Note | null;
 }
 interface Kept {
   /** What is true of all heads: label, formula, row ... */
-  about: Omit<Weighted, "heads" | "maps" | "sums">;
+  about: Omit<Weighted, "heads" | "maps" | "sums" | "notes">;
   /** The question it answers, beyond run and ablation. */
   question: string;
   side: number;
@@ -40,14 +41,21 @@ export function keepWeighted(source: Source): (args: Args, options: AskOptions) 
     const known = mine.get(kind);
     const missing = heads.filter((head) => !known?.heads.has(String(head)));
     if (missing.length > 0) {
-      const { heads: came, maps, sums, ...about } = await source.ask("weighted", { ...args, heads: missing }, options);
+      const {
+        heads: came,
+        maps,
+        sums,
+        notes,
+        ...about
+      } = await source.ask("weighted", { ...args, heads: missing }, options);
       const side = maps.shape[2] ?? 0;
       const width = side * (maps.shape[1] ?? 0);
       const data = floats(maps);
       const now = mine.get(kind);
       const held = now?.question === question ? now.heads : new Map<string, Held>();
       came.forEach((head, i) => {
-        held.set(String(head), { map: data.subarray(i * width, (i + 1) * width), sum: sums?.[i] ?? null });
+        const map = data.subarray(i * width, (i + 1) * width);
+        held.set(String(head), { map, sum: sums?.[i] ?? null, note: noteOf(notes, head) });
       });
       mine.set(kind, { about, question, side, sums: sums !== null, heads: held });
     }
@@ -80,5 +88,9 @@ function join(heads: Args["heads"], { about, side, sums, heads: held }: Kept): W
       side,
     ),
     sums: sums ? maps.map((one) => one.sum) : null,
+    ...joinNotes(
+      found,
+      maps.map((one) => one.note),
+    ),
   };
 }
