@@ -47,15 +47,22 @@ export function OutcomeBars({ store, answer }: { store: Store; answer: Outcome }
           onClick={(event) => pick(store, row, event.shiftKey, target, against)}
         >
           <span class="aw-tk">
-            <span class="aw-role">{row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}</span>
+            <span class="aw-role" aria-hidden="true">{row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}</span>
             <TokenText token={row.token} />
           </span>
           <span class="aw-b">
             <i style={width(row.clean.probability)} />
             {row.ablated && <u style={width(row.ablated.probability)} />}
           </span>
-          <span class="aw-n">{percent(row.clean.probability)}</span>
-          {ablating && <span class="aw-n aw-ab">{percent(row.ablated?.probability)}</span>}
+          {/* In the row's name, with what they are. */}
+          <span class="aw-n" aria-hidden="true">
+            {percent(row.clean.probability)}
+          </span>
+          {ablating && (
+            <span class="aw-n aw-ab" aria-hidden="true">
+              {percent(row.ablated?.probability)}
+            </span>
+          )}
         </button>
       ))}
     </div>

@@ -105,11 +105,14 @@ export function RankingBars({ store, scores, list, columns }: Props) {
                   />
                 )}
               </span>
-              {(columns === "both" || columns === "exact") && <span>{guess ? "" : compact(exact)}</span>}
-              {(columns === "both" || columns === "approximate") && (
-                <span>{Number.isNaN(approximate) ? "" : `≈ ${compact(approximate)}`}</span>
+              {/* In the row's name, with what they are. */}
+              {(columns === "both" || columns === "exact") && (
+                <span aria-hidden="true">{guess ? "" : compact(exact)}</span>
               )}
-              {columns === "value" && <span>{compact(value)}</span>}
+              {(columns === "both" || columns === "approximate") && (
+                <span aria-hidden="true">{Number.isNaN(approximate) ? "" : `≈ ${compact(approximate)}`}</span>
+              )}
+              {columns === "value" && <span aria-hidden="true">{compact(value)}</span>}
             </div>
           );
         })}
