@@ -47,7 +47,9 @@ export function OutcomeBars({ store, answer }: { store: Store; answer: Outcome }
           onClick={(event) => pick(store, row, event.shiftKey, target, against)}
         >
           <span class="aw-tk">
-            <span class="aw-role" aria-hidden="true">{row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}</span>
+            <span class="aw-role" aria-hidden="true">
+              {row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}
+            </span>
             <TokenText token={row.token} />
           </span>
           <span class="aw-b">
