@@ -1,6 +1,6 @@
 // Labels of a map: each token once beside its diagonal cell, or left and on top at 45°.
 
-import { cellSize, type Frame, type Point } from "./geometry";
+import { cellSize, type Frame, type Point, rowsIn } from "./geometry";
 import { clip, FEW, SOME, tagText } from "./layout";
 
 /** Colours and fonts of the host, resolved. */
@@ -19,12 +19,13 @@ const LINE = 13; // px between labels that can still be told apart
 /** Every how many tokens a label stands, and whether it is the token or its position. */
 export function labelStep(f: Frame): { every: number; positions: boolean } {
   const size = cellSize(f);
-  if (f.window.count > SOME) {
+  const longest = Math.max(f.window.count, rowsIn(f.window));
+  if (longest > SOME) {
     const steps = [16, 32, 64, 128, 256, 512];
     return { every: steps.find((step) => step * size >= 40) ?? 1024, positions: true };
   }
   const least = Math.ceil(LINE / size);
-  return { every: f.window.count <= FEW ? least : Math.max(8, least), positions: false };
+  return { every: longest <= FEW ? least : Math.max(8, least), positions: false };
 }
 
 /** Where the label of a token begins: on the diagonal it serves its row, and the column below. */
@@ -42,19 +43,27 @@ const topAnchor = (f: Frame, key: number): Point => ({
   y: f.top - 7,
 });
 
-export function paintLabels(g: CanvasRenderingContext2D, f: Frame, labels: readonly string[], ink: Ink): void {
+/** `columns`: names of the keys, where they are not the queries'. */
+export function paintLabels(
+  g: CanvasRenderingContext2D,
+  f: Frame,
+  labels: readonly string[],
+  ink: Ink,
+  columns: readonly string[] = labels,
+): void {
   const { every, positions } = labelStep(f);
   const { query, key, count } = f.window;
+  const rows = rowsIn(f.window);
   g.font = positions ? `10.5px ${ink.ui}` : `12px ${ink.mono}`;
   g.fillStyle = positions ? ink.fg3 : ink.fg2;
   g.textBaseline = "middle";
-  const each = (from: number, draw: (i: number, text: string) => void) => {
-    for (let i = Math.ceil(from / every) * every; i < from + count; i += every) {
-      if (!positions || i > 0) draw(i, positions ? String(i) : clip(labels[i] ?? ""));
+  const each = (names: readonly string[], from: number, many: number, draw: (i: number, text: string) => void) => {
+    for (let i = Math.ceil(from / every) * every; i < from + many; i += every) {
+      if (!positions || i > 0) draw(i, positions ? String(i) : clip(names[i] ?? ""));
     }
   };
   if (f.axes === "diagonal") {
-    each(query, (i, text) => {
+    each(labels, query, count, (i, text) => {
       const at = diagonalAnchor(f, i);
       g.textAlign = "left";
       if (positions) g.fillRect(at.x - 6, Math.round(at.y), 5, 1);
@@ -62,12 +71,12 @@ export function paintLabels(g: CanvasRenderingContext2D, f: Frame, labels: reado
     });
     return;
   }
-  each(query, (i, text) => {
+  each(labels, query, rows, (i, text) => {
     const at = leftAnchor(f, i);
     g.textAlign = "right";
     g.fillText(text, at.x, at.y);
   });
-  each(key, (i, text) => tilted(g, topAnchor(f, i), () => g.fillText(text, 0, 0)));
+  each(columns, key, count, (i, text) => tilted(g, topAnchor(f, i), () => g.fillText(text, 0, 0)));
 }
 
 function tilted(g: CanvasRenderingContext2D, at: Point, draw: () => void): void {
@@ -104,13 +113,14 @@ export function paintTags(
   labels: readonly string[],
   at: { query: number; key: number },
   ink: Ink,
+  columns: readonly string[] = labels,
 ): void {
   const { every, positions } = labelStep(f);
-  const text = (i: number) => (positions ? tagText(labels[i] ?? "", i) : clip(labels[i] ?? ""));
+  const text = (i: number, names = labels) => (positions ? tagText(names[i] ?? "", i) : clip(names[i] ?? ""));
   g.font = `12px ${ink.mono}`;
   if (f.axes === "box") {
     const top = topAnchor(f, at.key);
-    tilted(g, top, () => tag(g, { x: 0, y: 0 }, text(at.key), ink.accent, ink, "left"));
+    tilted(g, top, () => tag(g, { x: 0, y: 0 }, text(at.key, columns), ink.accent, ink, "left"));
     tag(g, leftAnchor(f, at.query), text(at.query), ink.fg, ink, "right");
     return;
   }

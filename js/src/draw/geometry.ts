@@ -2,11 +2,12 @@
 
 import { type Cell, exists } from "./matrix";
 
-/** The tokens on screen: queries from `query`, keys from `key`, `count` of each. */
+/** The tokens on screen: queries from `query`, keys from `key`, `count` of each, or `rows` queries. */
 export interface Window {
   query: number;
   key: number;
   count: number;
+  rows?: number;
 }
 
 /** A map on its canvas, in CSS pixels. */
@@ -15,7 +16,7 @@ export interface Frame {
   height: number;
   left: number;
   top: number;
-  side: number; // of the plot itself
+  side: number; // of the plot itself, from its left to its right
   window: Window;
   /** diagonal: each token once, beside its diagonal cell. box: labels left and on top. */
   axes: "diagonal" | "box";
@@ -27,11 +28,14 @@ export interface Point {
 }
 
 export const whole = (n: number): Window => ({ query: 0, key: 0, count: n });
+export const rowsIn = (w: Window): number => w.rows ?? w.count;
 export const cellSize = (f: Frame): number => f.side / f.window.count;
+/** From top to bottom: cells are square. */
+export const plotHeight = (f: Frame): number => cellSize(f) * rowsIn(f.window);
 export const onDiagonal = (w: Window): boolean => w.query === w.key;
 
 export function contains(w: Window, c: Cell): boolean {
-  return c.query >= w.query && c.key >= w.key && c.query < w.query + w.count && c.key < w.key + w.count;
+  return c.query >= w.query && c.key >= w.key && c.query < w.query + rowsIn(w) && c.key < w.key + w.count;
 }
 
 /** The upper left corner of a cell. */
@@ -43,7 +47,7 @@ export function corner(f: Frame, c: Cell): Point {
 export function cellAt(f: Frame, p: Point, causal: boolean): Cell | null {
   const key = Math.floor((p.x - f.left) / cellSize(f));
   const query = Math.floor((p.y - f.top) / cellSize(f));
-  if (key < 0 || query < 0 || key >= f.window.count || query >= f.window.count) return null;
+  if (key < 0 || query < 0 || key >= f.window.count || query >= rowsIn(f.window)) return null;
   const cell = { query: query + f.window.query, key: key + f.window.key };
   return exists(causal, cell.query, cell.key) ? cell : null;
 }
@@ -51,8 +55,8 @@ export function cellAt(f: Frame, p: Point, causal: boolean): Cell | null {
 const clamp = (v: number, low: number, high: number): number => Math.min(high, Math.max(low, v));
 
 /** A cell moved by arrow keys; it stays in the pattern. */
-export function moved(c: Cell, queries: number, keys: number, n: number, causal: boolean): Cell {
-  const query = clamp(c.query + queries, 0, n - 1);
+export function moved(c: Cell, queries: number, keys: number, n: number, causal: boolean, rows = n): Cell {
+  const query = clamp(c.query + queries, 0, rows - 1);
   return { query, key: clamp(c.key + keys, 0, causal ? query : n - 1) };
 }
 
@@ -88,8 +92,11 @@ export function zoomAbout(w: Window, c: Cell, factor: number, n: number): Window
 }
 
 /** The 9 × 9 cells around the cross-hair, for the magnifier. */
-export function around(c: Cell, count: number, n: number): Window {
-  const size = Math.min(count, n);
-  const from = (at: number) => clamp(at - Math.floor(size / 2), 0, n - size);
-  return { query: from(c.query), key: from(c.key), count: size };
+export function around(c: Cell, count: number, n: number, rows = n): Window {
+  const from = (at: number, of: number) => {
+    const size = Math.min(count, of);
+    return clamp(at - Math.floor(size / 2), 0, of - size);
+  };
+  const window = { query: from(c.query, rows), key: from(c.key, n), count: Math.min(count, n) };
+  return rows === n ? window : { ...window, rows: Math.min(count, rows) };
 }

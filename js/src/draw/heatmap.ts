@@ -1,29 +1,26 @@
 // Values to pixels. Small cells are pooled by maximum to device pixels: a mean would erase sparse heads.
 
-import { cellSize, type Frame, type Window } from "./geometry";
+import { cellSize, type Frame, plotHeight, rowsIn, type Window } from "./geometry";
 import { cellNumber, isNumbered, type Matrix, tone, valueAt } from "./matrix";
 import { inkOn, lut, rgb } from "./ramps";
 
-/** [pixels, pixels] values of the window; NaN where nothing is drawn. Of several cells in a pixel the largest stays. */
-export function pool(m: Matrix, window: Window, pixels: number): Float32Array {
+/** [height, width] values of the window; NaN where nothing is drawn. Of several cells in a pixel the largest stays. */
+export function pool(m: Matrix, window: Window, width: number, height = width): Float32Array {
   const { n, values } = m;
   const { query: q0, key: k0, count } = window;
-  const out = new Float32Array(pixels * pixels).fill(Number.NaN);
-  const from = new Int32Array(count);
-  const to = new Int32Array(count);
-  for (let i = 0; i < count; i++) {
-    from[i] = Math.floor((i * pixels) / count);
-    to[i] = Math.max(from[i] + 1, Math.floor(((i + 1) * pixels) / count));
-  }
-  for (let i = 0; i < count; i++) {
+  const rows = rowsIn(window);
+  const out = new Float32Array(width * height).fill(Number.NaN);
+  const [left, right] = edges(count, width);
+  const [top, bottom] = edges(rows, height);
+  for (let i = 0; i < rows; i++) {
     const last = m.causal ? Math.min(count - 1, q0 + i - k0) : count - 1;
     for (let j = m.hideFirst && k0 === 0 ? 1 : 0; j <= last; j++) {
       const v = values[(q0 + i) * n + k0 + j];
       if (Number.isNaN(v)) continue;
       const size = Math.abs(v);
-      for (let y = from[i]; y < to[i]; y++) {
-        for (let x = from[j]; x < to[j]; x++) {
-          const at = y * pixels + x;
+      for (let y = top[i]; y < bottom[i]; y++) {
+        for (let x = left[j]; x < right[j]; x++) {
+          const at = y * width + x;
           const old = out[at];
           if (!(Math.abs(old) >= size)) out[at] = v;
         }
@@ -33,9 +30,21 @@ export function pool(m: Matrix, window: Window, pixels: number): Float32Array {
   return out;
 }
 
+/** The first pixel of each cell, and the one after its last. */
+function edges(cells: number, pixels: number): [Int32Array, Int32Array] {
+  const from = Int32Array.from({ length: cells }, (_, i) => Math.floor((i * pixels) / cells));
+  return [from, from.map((at, i) => Math.max(at + 1, Math.floor(((i + 1) * pixels) / cells)))];
+}
+
 /** RGBA of the window at device resolution. */
-export function rgba(m: Matrix, window: Window, pixels: number, dark: boolean): Uint8ClampedArray<ArrayBuffer> {
-  const pooled = pool(m, window, pixels);
+export function rgba(
+  m: Matrix,
+  window: Window,
+  width: number,
+  dark: boolean,
+  height = width,
+): Uint8ClampedArray<ArrayBuffer> {
+  const pooled = pool(m, window, width, height);
   const up = lut(m.scale.signed ? "effect" : "attention", dark);
   const down = lut("hurt", dark);
   const out = new Uint8ClampedArray(pooled.length * 4);
@@ -67,15 +76,16 @@ export function paintMap(
 ): void {
   const size = cellSize(f);
   if (size < GAP_FROM) {
-    const pixels = Math.round(f.side * dpr);
-    const image = new ImageData(rgba(m, f.window, pixels, dark), pixels, pixels);
+    const width = Math.round(f.side * dpr);
+    const height = Math.max(1, Math.round(plotHeight(f) * dpr));
+    const image = new ImageData(rgba(m, f.window, width, dark, height), width, height);
     g.putImageData(image, Math.round(f.left * dpr), Math.round(f.top * dpr));
     return;
   }
   g.font = `10.5px ${font}`;
   g.textAlign = "center";
   g.textBaseline = "middle";
-  for (let i = 0; i < f.window.count; i++) {
+  for (let i = 0; i < rowsIn(f.window); i++) {
     for (let j = 0; j < f.window.count; j++) {
       const v = valueAt(m, f.window.query + i, f.window.key + j);
       if (v !== null) paintCell(g, v, m, f.left + j * size, f.top + i * size, size, size, dark);

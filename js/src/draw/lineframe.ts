@@ -20,6 +20,8 @@ export interface LineFrame {
   top: number;
   pitch: number;
   n: number;
+  /** Tokens of the left column, where it has others than the right one. */
+  rows?: number;
 }
 
 const PITCH = 18;
@@ -44,8 +46,11 @@ export function smallLineFrame(size: number, n: number): LineFrame {
 /** The token under a point: of the column that is nearer. */
 export function tokenAt(f: LineFrame, { x, y }: Point): Pointed | null {
   const token = Math.floor((y - f.top) / f.pitch);
-  if (token < 0 || token >= f.n || x < 0 || x > f.width) return null;
-  return { side: x < (f.left + f.right) / 2 ? "query" : "key", token };
+  const side: Side = x < (f.left + f.right) / 2 ? "query" : "key";
+  if (token < 0 || token >= tokensOf(f, side) || x < 0 || x > f.width) return null;
+  return { side, token };
 }
+
+export const tokensOf = (f: LineFrame, side: Side): number => (side === "query" ? (f.rows ?? f.n) : f.n);
 
 export const middle = (f: LineFrame, token: number): number => f.top + (token + 0.5) * f.pitch;

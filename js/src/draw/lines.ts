@@ -2,8 +2,8 @@
 
 import type { Ink } from "./axes";
 import { clip, FEW } from "./layout";
-import { type LineFrame, middle, type Pointed, type Side } from "./lineframe";
-import { type Matrix, tone, valueAt } from "./matrix";
+import { type LineFrame, middle, type Pointed, type Side, tokensOf } from "./lineframe";
+import { type Matrix, rowsOf, tone, valueAt } from "./matrix";
 import { colour, type Ramp } from "./ramps";
 
 const TEXT = 13; // px between labels that can still be told apart
@@ -28,7 +28,7 @@ export const MOST = 1500;
  */
 export function strands(m: Matrix, least: number, only: Pointed | null = null): Strand[] {
   const from = (side: Side) => (only?.side === side ? only.token : 0);
-  const to = (side: Side) => (only?.side === side ? only.token + 1 : m.n);
+  const to = (side: Side) => (only?.side === side ? only.token + 1 : side === "query" ? rowsOf(m) : m.n);
   const lines: { query: number; key: number; v: number }[] = [];
   for (let query = from("query"); query < to("query"); query++) {
     for (let key = from("key"); key < to("key"); key++) {
@@ -54,7 +54,7 @@ export const countLines = (list: readonly Strand[]): number => list.reduce((sum,
 /** How many pairs there are to draw. */
 export function countPairs(m: Matrix): number {
   let count = 0;
-  for (let query = 0; query < m.n; query++) {
+  for (let query = 0; query < rowsOf(m); query++) {
     for (let key = 0; key < m.n; key++) if (valueAt(m, query, key) !== null) count += 1;
   }
   return count;
@@ -64,7 +64,7 @@ export function countPairs(m: Matrix): number {
 export function strongestQuery(m: Matrix, key: number, but = -1): number {
   let best = key;
   let most = -1;
-  for (let query = 0; query < m.n; query++) {
+  for (let query = 0; query < rowsOf(m); query++) {
     const v = valueAt(m, query, key);
     if (v !== null && query !== but && Math.abs(v) > most) {
       most = Math.abs(v);
@@ -104,8 +104,10 @@ export function paintColumns(
   labels: readonly string[],
   headings: readonly [string, string],
   ink: Ink,
+  keys: readonly string[] = labels,
 ): void {
-  const every = f.n <= FEW ? 1 : Math.max(8, Math.ceil(TEXT / f.pitch));
+  const longest = Math.max(f.n, f.rows ?? 0);
+  const every = longest <= FEW ? 1 : Math.max(8, Math.ceil(TEXT / f.pitch));
   g.textBaseline = "middle";
   for (const side of ["query", "key"] as const) {
     g.textAlign = side === "query" ? "right" : "left";
@@ -115,7 +117,8 @@ export function paintColumns(
     g.fillText(headings[side === "query" ? 0 : 1], x, 8);
     g.fillStyle = ink.fg2;
     g.font = `12px ${ink.mono}`;
-    for (let i = 0; i < f.n; i += every) g.fillText(clip(labels[i] ?? ""), x, middle(f, i));
+    const names = side === "query" ? labels : keys;
+    for (let i = 0; i < tokensOf(f, side); i += every) g.fillText(clip(names[i] ?? ""), x, middle(f, i));
   }
 }
 
@@ -126,11 +129,12 @@ export function paintEnds(
   labels: readonly string[],
   at: { query: number; key: number },
   ink: Ink,
+  keys: readonly string[] = labels,
 ): void {
   g.font = `12px ${ink.mono}`;
   g.textBaseline = "middle";
   for (const side of ["key", "query"] as const) {
-    const text = clip(labels[at[side]] ?? "");
+    const text = clip((side === "query" ? labels : keys)[at[side]] ?? "");
     const width = g.measureText(text).width + 8;
     const y = middle(f, at[side]);
     g.fillStyle = side === "query" ? ink.fg : ink.accent;

@@ -1,7 +1,7 @@
 // 9 × 9 named cells around the cross-hair, for maps whose cells are too small to name.
 
 import type { Ink } from "./axes";
-import type { Window } from "./geometry";
+import { rowsIn, type Window } from "./geometry";
 import { paintCell } from "./heatmap";
 import { type Cell, type Matrix, valueAt } from "./matrix";
 
@@ -23,22 +23,25 @@ export function paintMagnifier(
   labels: readonly string[],
   ink: Ink,
   dark: boolean,
+  columns: readonly string[] = labels,
 ): void {
   g.font = `10.5px ${ink.ui}`;
   g.textAlign = "center";
   g.textBaseline = "middle";
-  for (let i = 0; i < window.count; i++) {
+  for (let i = 0; i < rowsIn(window); i++) {
     for (let j = 0; j < window.count; j++) {
       const v = valueAt(m, window.query + i, window.key + j);
       if (v !== null) paintCell(g, v, m, LEFT + j * CELL, TOP + i * CELL, CELL, CELL, dark);
     }
   }
-  for (let i = 0; i < window.count; i++) {
+  for (let i = 0; i < rowsIn(window); i++) {
     const query = window.query + i;
     g.font = `${query === at.query ? "600 " : ""}11px ${ink.mono}`;
     g.fillStyle = query === at.query ? ink.fg : ink.fg2;
     g.textAlign = "right";
     g.fillText(clip(labels[query] ?? ""), LEFT - 6, TOP + (i + 0.5) * CELL);
+  }
+  for (let i = 0; i < window.count; i++) {
     const key = window.key + i;
     g.save();
     g.translate(LEFT + (i + 0.5) * CELL, TOP - 6);
@@ -46,7 +49,7 @@ export function paintMagnifier(
     g.font = `${key === at.key ? "600 " : ""}11px ${ink.mono}`;
     g.fillStyle = key === at.key ? ink.accent : ink.fg2;
     g.textAlign = "left";
-    g.fillText(clip(labels[key] ?? ""), 0, 0);
+    g.fillText(clip(columns[key] ?? ""), 0, 0);
     g.restore();
   }
   g.strokeStyle = ink.fg;

@@ -10,7 +10,9 @@ export interface Scale {
 
 export interface Matrix {
   values: Float32Array; // [query, key]
-  n: number;
+  n: number; // keys
+  /** Queries, where they are not as many as there are keys. */
+  rows?: number;
   causal: boolean;
   hideFirst: boolean;
   scale: Scale;
@@ -21,11 +23,13 @@ export interface Cell {
   key: number;
 }
 
+export const rowsOf = ({ rows, n }: Pick<Matrix, "rows" | "n">): number => rows ?? n;
+
 export const exists = (causal: boolean, query: number, key: number): boolean => !causal || key <= query;
 
 /** The value of a cell; null where there is none to show: above the diagonal, or the hidden first token. */
 export function valueAt(m: Matrix, query: number, key: number): number | null {
-  if (query < 0 || key < 0 || query >= m.n || key >= m.n || !exists(m.causal, query, key)) return null;
+  if (query < 0 || key < 0 || query >= rowsOf(m) || key >= m.n || !exists(m.causal, query, key)) return null;
   if (m.hideFirst && key === 0) return null;
   const v = m.values[query * m.n + key];
   return Number.isNaN(v) ? null : v;

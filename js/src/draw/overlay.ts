@@ -1,7 +1,7 @@
 // What follows the pointer, on its own canvas: the heat map under it is never drawn again for a hover.
 
 import { type Ink, paintTags } from "./axes";
-import { cellSize, contains, corner, type Frame, type Point } from "./geometry";
+import { cellSize, contains, corner, type Frame, type Point, plotHeight } from "./geometry";
 import type { Cell } from "./matrix";
 
 const BOX_FROM = 6; // px of a cell from which a row is outlined rather than struck through
@@ -16,13 +16,14 @@ export function paintCrosshair(
   at: Cell,
   labels: readonly string[],
   ink: Ink,
+  columns: readonly string[] = labels,
 ): void {
   if (!contains(f.window, at)) return;
   const size = cellSize(f);
   const { x, y } = corner(f, at);
   const right = f.axes === "diagonal" ? x + (at.query - at.key + 1) * size : f.left + f.side;
   const top = f.axes === "diagonal" ? y - (at.query - at.key) * size : f.top;
-  const bottom = f.top + f.side;
+  const bottom = f.top + plotHeight(f);
   g.lineWidth = 1;
   if (size >= BOX_FROM) {
     g.strokeStyle = ink.accent;
@@ -37,7 +38,7 @@ export function paintCrosshair(
     g.fillStyle = ink.fg;
     g.fillRect(f.left, Math.floor(y + size / 2), right - f.left, 1);
   }
-  paintTags(g, f, labels, at, ink);
+  paintTags(g, f, labels, at, ink, columns);
 }
 
 /** The rectangle being dragged. */

@@ -34,7 +34,7 @@ export const NO_INK: Ink = {
 };
 
 /** Canvas text cannot use CSS variables, so they are read once for each theme. */
-export function useInk(store: Store, ref: RefObject<HTMLElement | null>): Signal<Ink> {
+export function useInk(store: { ui: Pick<Store["ui"], "dark"> }, ref: RefObject<HTMLElement | null>): Signal<Ink> {
   const ink = useSignal(NO_INK);
   const dark = store.ui.dark.value;
   useLayoutEffect(() => {

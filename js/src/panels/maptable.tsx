@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { FEW } from "../draw/layout";
-import { exactNumber, type Matrix, valueAt } from "../draw/matrix";
+import { exactNumber, type Matrix, rowsOf, valueAt } from "../draw/matrix";
 import type { Store } from "../store";
 import type { AttentionView } from "./attention-view";
 import { whatOf } from "./readout";
@@ -24,6 +24,8 @@ export function MapTable({ store, view }: { store: Store; view: AttentionView })
 interface Props {
   m: Matrix;
   labels: readonly string[];
+  /** Names of the columns, where they are not the rows'. */
+  across?: readonly string[];
   what: string;
   /** What rows and columns are: "queries", "keys". */
   rows: string;
@@ -35,7 +37,7 @@ export function MatrixTable(props: Props & { query: number; children?: Component
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
     <section class="aw-table-box" tabIndex={0} aria-label={`${props.what}, as table`}>
-      {props.m.n <= FEW ? <Whole {...props} /> : <OneRow {...props} />}
+      {Math.max(props.m.n, rowsOf(props.m)) <= FEW ? <Whole {...props} /> : <OneRow {...props} />}
     </section>
   );
 }
@@ -47,7 +49,7 @@ const text = (m: Matrix, query: number, key: number) => {
 
 const one = (many: string) => many.replace(/ies$/, "y").replace(/s$/, "");
 
-function Whole({ m, labels, what, rows, columns }: Props) {
+function Whole({ m, labels, across = labels, what, rows, columns }: Props) {
   return (
     <table class="aw-tab aw-map-table">
       <caption>
@@ -56,7 +58,7 @@ function Whole({ m, labels, what, rows, columns }: Props) {
       <thead>
         <tr>
           <th scope="col">{one(rows)}</th>
-          {labels.map((label, i) => (
+          {across.map((label, i) => (
             <th scope="col" key={i}>
               {label}
             </th>
@@ -67,7 +69,7 @@ function Whole({ m, labels, what, rows, columns }: Props) {
         {labels.map((label, query) => (
           <tr key={query}>
             <th scope="row">{label}</th>
-            {labels.map((_, key) => (
+            {across.map((_, key) => (
               <td key={key}>{text(m, query, key)}</td>
             ))}
           </tr>
@@ -80,12 +82,13 @@ function Whole({ m, labels, what, rows, columns }: Props) {
 function OneRow({
   m,
   labels,
+  across = labels,
   what,
   columns,
   query,
   children,
 }: Props & { query: number; children?: ComponentChildren }) {
-  const keys = labels.map((_, key) => key).filter((key) => valueAt(m, query, key) !== null);
+  const keys = across.map((_, key) => key).filter((key) => valueAt(m, query, key) !== null);
   return (
     <table class="aw-tab aw-map-table">
       <caption>
@@ -102,7 +105,7 @@ function OneRow({
         {keys.map((key) => (
           <tr key={key}>
             <td>{key}</td>
-            <th scope="row">{labels[key]}</th>
+            <th scope="row">{across[key]}</th>
             <td>{text(m, query, key)}</td>
           </tr>
         ))}
