@@ -88,6 +88,12 @@ export function compact(x: number | null | undefined): string {
   return signed(x, rounded >= 100 ? 0 : rounded >= 10 ? 1 : rounded >= 1 ? 2 : 3);
 }
 
+/** Of a file: "340 kB", "2.1 MB". */
+export function fileSize(bytes: number): string {
+  const kilobytes = Math.round(bytes / 1000);
+  return kilobytes < 1000 ? `${kilobytes} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 export function count(n: number, thing: string): string {
   return `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
 }

@@ -4,6 +4,7 @@ import { computed, type ReadonlySignal, type Signal, signal } from "@preact/sign
 import { type Attending, createAttending } from "./attending";
 import { type Circuits, createCircuits } from "./circuit";
 import { type Comparing, createComparing } from "./compare";
+import { createExporting, type Exporting } from "./exporting";
 import { createGenerating, type Generating } from "./generation";
 import type { History, Intervention } from "./history";
 import { createInside, type Inside } from "./inside";
@@ -93,6 +94,8 @@ export interface Store {
   circuit: Circuits;
   /** Which set of heads does it. Asked on a button, never by itself. */
   finding: Finding;
+  /** The run as a page. */
+  exporting: Exporting;
   /** Heads = selected plus shown, of the current run; the newest `patternLimit(T)` of them. */
   patterns: Resource<Patterns>;
   attending: Pick<Attending, "quantity" | "aggregated">;
@@ -306,6 +309,7 @@ export function createStore(
   const starting = () => [prompt, study];
   const circuit = createCircuits(state, facts, { patient: source, kernel }, () => open("circuit"), starting, set);
   const finding = createFinding(state, ablation, facts, outcome, kernel, starting, set);
+  const exporting = createExporting(state, kernel);
   const comparing = createComparing(state, facts, { patient: source, kernel }, () => open("compare"), set);
 
   const isAblated = (head: Head) => hasHead(state.ablated.value, head);
@@ -324,7 +328,7 @@ export function createStore(
   };
   const apply = (step: Intervention | null) => step && set(step);
   const findings = [overview, kinds, lens, lensColumn, generation, study, circuit.pair, circuit.found, finding.search];
-  const inner = [qk, why, ov, qkCircuit, composition, comparing];
+  const inner = [qk, why, ov, qkCircuit, composition, comparing, exporting];
   const answers = [outcome, embedding, wholePrompt, thumbnails, asking, patterns, weighted, aggregate];
   const owned = [...answers, ...findings, ...inner, prompt];
 
@@ -366,6 +370,7 @@ export function createStore(
     study,
     circuit,
     finding,
+    exporting,
     patterns,
     attending,
     weighted,

@@ -7,7 +7,7 @@ import { changedRows, preparedRows, type Rows } from "../draw/rows";
 import { hasHead, sameHead } from "../labels";
 import { type Leaving, leaving, leavingWords, leftOut } from "../leaving";
 import type { Aggregate, Head, Patterns, Weighted } from "../source/ops";
-import { floats } from "../source/patterns";
+import { floats, type Note, noteOf } from "../source/patterns";
 import type { Store } from "../store";
 
 /** An answer with the tokens it was computed for: labels must not change under an old, dimmed map. */
@@ -49,6 +49,8 @@ export interface Shown {
   matrix(head: Head): Matrix | null;
   /** "signed": the head's direct contribution; null where it is undefined or of another kind. */
   sum(head: Head): number | null;
+  /** What must be said of this head's map. */
+  note(head: Head): Note | null;
   aggregate: ReadonlySignal<{ of: Aggregate; matrix: Matrix } | null>;
   hidden(query: number, key: number): boolean;
 }
@@ -209,6 +211,10 @@ export function createShown(store: Store): Shown {
       const from = snapshot.value;
       const at = from?.heads.findIndex((one) => sameHead(one, head)) ?? -1;
       return from?.weighted?.sums?.[at] ?? null;
+    },
+    note(head) {
+      const from = snapshot.value;
+      return noteOf((from?.weighted ?? from?.patterns)?.notes, head);
     },
     aggregate,
     hidden(query, key) {

@@ -11,7 +11,7 @@ import { CircuitPair } from "./circuit-pair";
 import { CircuitSettings } from "./circuit-settings";
 import { CircuitTable } from "./circuit-table";
 import { CircuitLook, CircuitTools } from "./circuit-tools";
-import { ErrorMessage, ProgressLine, Quiet } from "./parts";
+import { Asking, ErrorMessage, NeedsKernel, ProgressLine, Quiet } from "./parts";
 
 const CURVE = 280;
 const GAP = 28;
@@ -25,6 +25,9 @@ export function CircuitPanel({ store }: { store: Store }) {
   }
   const { found, stale, blocked, nothing } = circuit;
   const said = found.value.value?.said;
+  if (!store.live && !said) {
+    return <NeedsKernel>No circuit was recorded in this page. To find one, run the notebook.</NeedsKernel>;
+  }
   // That it was stopped is said at what there is of it.
   const error = found.error.value?.kind === "cancelled" ? null : found.error.value;
   const pending = found.pending.value;
@@ -38,8 +41,10 @@ export function CircuitPanel({ store }: { store: Store }) {
         <span class="aw-s aw-t2">Which connections make the answer, and how much of it they make alone.</span>
         <What />
       </div>
-      <CircuitPair store={store} />
-      <CircuitSettings store={store} />
+      <Asking live={store.live}>
+        <CircuitPair store={store} />
+        <CircuitSettings store={store} />
+      </Asking>
       {!circuit.paired.value && <p class="aw-none">{NOT_OF_THE_TASK}</p>}
       {error && <ErrorMessage error={error} onRetry={blocked.value === null ? circuit.run : undefined} />}
       {said ? (
@@ -82,7 +87,7 @@ function Line({ store, said, old }: { store: Store; said: Circuit; old: boolean 
   return (
     <>
       {words.length > 0 && <b>{words.join(" ")}</b>}
-      {stale.value && !old ? (
+      {stale.value && !old && store.live ? (
         <Quiet disabled={blocked.value !== null} onClick={run}>
           Run again
         </Quiet>

@@ -7,9 +7,32 @@ import { specialPositions } from "../leaving";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { useDraft } from "./draft";
-import { ErrorMessage, Quiet } from "./parts";
+import { ErrorMessage, NeedsKernel, Quiet } from "./parts";
 
 export function CompareOther({ store }: { store: Store }) {
+  return store.live ? <OtherField store={store} /> : <Recorded store={store} />;
+}
+
+/** Of a page: the prompt that was compared with when it was made. */
+function Recorded({ store }: { store: Store }) {
+  const { other } = store.state;
+  if (other.value === "") {
+    return <NeedsKernel>No second prompt was recorded in this page. To compare two, run the notebook.</NeedsKernel>;
+  }
+  return (
+    <div class="aw-two-other">
+      <div class="aw-prompt">
+        <b class="aw-two-side">B</b>
+        <p class="aw-mono aw-recorded">{other.value}</p>
+      </div>
+      <div class="aw-row aw-two-ways">
+        <Options store={store} />
+      </div>
+    </div>
+  );
+}
+
+function OtherField({ store }: { store: Store }) {
   const { state, comparing } = store;
   const { comparison, entering } = comparing;
   // Without a second prompt it begins as the first.

@@ -100,7 +100,7 @@ function Effects({ store, said }: { store: Store; said: Comparison }) {
           Cancel
         </button>
       )}
-      {!measuring && comparison.current.value && (
+      {!measuring && comparison.current.value && store.live && (
         <button type="button" class="aw-btn" onClick={measureAll}>
           Measure the rest{remaining ? ` (≈ ${duration(remaining)})` : ""}
         </button>

@@ -40,7 +40,7 @@ export function ComparePanel({ store }: { store: Store }) {
       ) : (
         state.other.value !== "" && !error && <div class="aw-said-empty" />
       )}
-      <CompareMany store={store} />
+      {store.live && <CompareMany store={store} />}
     </div>
   );
 }

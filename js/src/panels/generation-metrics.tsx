@@ -17,7 +17,7 @@ export function GenerationMetrics({ store, said }: { store: Store; said: Generat
       </p>
     );
   }
-  const fixed = generating.stale.value !== null || generating.continued.value !== null;
+  const fixed = !store.live || generating.stale.value !== null || generating.continued.value !== null;
   const asked = generating.remeasuring.value;
   return (
     <div class="aw-row aw-gen-metrics">

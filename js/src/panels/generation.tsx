@@ -11,7 +11,7 @@ import { GenerationSettings } from "./generation-settings";
 import { type ChipAt, GenerationStream } from "./generation-stream";
 import { GenerationTip } from "./generation-tip";
 import { rising, Strip } from "./legend";
-import { ErrorMessage, ProgressLine, Quiet } from "./parts";
+import { Asking, ErrorMessage, NeedsKernel, ProgressLine, Quiet } from "./parts";
 
 export function GenerationPanel({ store }: { store: Store }) {
   const { generating, generation, study, state, ui } = store;
@@ -21,6 +21,9 @@ export function GenerationPanel({ store }: { store: Store }) {
   const refused = noGeneration(store.facts.value.answer);
   if (refused) return <p class="aw-none">{refused}</p>;
   const said = generation.value.value?.said;
+  if (!store.live && !said) {
+    return <NeedsKernel>No text was recorded in this page. To let the model write on, run the notebook.</NeedsKernel>;
+  }
   // What was stopped is said at the text itself.
   const error = generation.error.value?.kind === "cancelled" ? null : generation.error.value;
   const heads = state.ablated.value.length;
@@ -33,7 +36,9 @@ export function GenerationPanel({ store }: { store: Store }) {
   return (
     <div class="aw-gen" ref={box}>
       <ProgressLine of={generation} text="Generating" bare />
-      <GenerationSettings store={store} />
+      <Asking live={store.live}>
+        <GenerationSettings store={store} />
+      </Asking>
       {error && <ErrorMessage error={error} onRetry={generating.generate} />}
       {study.error.value && <ErrorMessage error={study.error.value} onRetry={study.retry} />}
       {said ? (
@@ -42,7 +47,7 @@ export function GenerationPanel({ store }: { store: Store }) {
             {generating.stale.value && !old ? (
               <>
                 <b>Computed for {generating.stale.value}.</b>
-                <Quiet onClick={generating.generate}>Generate again</Quiet>
+                {store.live && <Quiet onClick={generating.generate}>Generate again</Quiet>}
               </>
             ) : (
               <span class="aw-t2">{difference(said, generating.writing.value)}</span>

@@ -42,6 +42,7 @@ function OfHead({ store, view, head }: Props & { head: Head }) {
   const off = isOff(store, head);
   const { n_heads, n_kv_heads } = store.state;
   const group = keyGroup(head, n_heads.value, n_kv_heads.value);
+  const note = view.note(head);
   return (
     <>
       <h3 class="aw-h">{headName(head)}</h3>
@@ -53,6 +54,7 @@ function OfHead({ store, view, head }: Props & { head: Head }) {
       <button type="button" class="aw-btn" onClick={() => store.toggleAblated([head])}>
         {off ? "Restore" : "Ablate"}
       </button>
+      {note && <span class={note.instead ? "aw-s aw-instead" : "aw-s aw-t2"}>{note.text}</span>}
     </>
   );
 }

@@ -11,7 +11,7 @@ import { AttentionPanel } from "./attention";
 import { Continued } from "./generation-back";
 import { GridPanel } from "./grid";
 import { OutcomePanel } from "./outcome";
-import { Message, Quiet } from "./parts";
+import { Message, Quiet, Setting } from "./parts";
 import { PromptPanel } from "./prompt";
 import { Tabs } from "./tabs";
 import { TokensPanel } from "./tokens";
@@ -38,35 +38,37 @@ export function Layout({ store, root }: { store: Store; root: HTMLElement }) {
   useUnlock(store);
 
   return (
-    <div class="aw-root">
-      {has("prompt") && <PromptPanel store={store} />}
-      {state.error.value && (
-        <Message kind="error">
-          <b>{state.error.value}</b> <Quiet onClick={() => store.set({ error: "" })}>Dismiss</Quiet>
-        </Message>
-      )}
-      {!ran && (
-        <Message kind="info">
-          Type a prompt and press Run. <span class="aw-t2">Shift+Enter adds a line.</span>
-        </Message>
-      )}
-      {ran && <Continued store={store} />}
-      {ran && has("tokens") && <TokensPanel store={store} />}
-      {ran && (has("grid") || has("outcome")) && (
-        <div class={beside ? "aw-body aw-beside" : "aw-body"}>
-          {has("grid") && <GridPanel store={store} room={room} />}
-          {has("outcome") && (
-            <section class="aw-answer" aria-label="Ablation and prediction">
-              <AblatePanel store={store} />
-              <OutcomePanel store={store} />
-              <Selftest store={store} />
-            </section>
-          )}
-        </div>
-      )}
-      {ran && has("attention") && <AttentionPanel store={store} />}
-      {ran && has("tabs") && <Tabs store={store} />}
-    </div>
+    <Setting.Provider value={store.set}>
+      <div class="aw-root">
+        {has("prompt") && <PromptPanel store={store} />}
+        {state.error.value && (
+          <Message kind="error">
+            <b>{state.error.value}</b> <Quiet onClick={() => store.set({ error: "" })}>Dismiss</Quiet>
+          </Message>
+        )}
+        {!ran && (
+          <Message kind="info">
+            Type a prompt and press Run. <span class="aw-t2">Shift+Enter adds a line.</span>
+          </Message>
+        )}
+        {ran && <Continued store={store} />}
+        {ran && has("tokens") && <TokensPanel store={store} />}
+        {ran && (has("grid") || has("outcome")) && (
+          <div class={beside ? "aw-body aw-beside" : "aw-body"}>
+            {has("grid") && <GridPanel store={store} room={room} />}
+            {has("outcome") && (
+              <section class="aw-answer" aria-label="Ablation and prediction">
+                <AblatePanel store={store} />
+                <OutcomePanel store={store} />
+                <Selftest store={store} />
+              </section>
+            )}
+          </div>
+        )}
+        {ran && has("attention") && <AttentionPanel store={store} />}
+        {ran && has("tabs") && <Tabs store={store} />}
+      </div>
+    </Setting.Provider>
   );
 }
 
@@ -141,9 +143,21 @@ function perform(store: Store, action: NonNullable<ReturnType<typeof widgetKey>>
  */
 function stop(store: Store, target: Element): boolean {
   const tab = store.state.panels.value.includes("tabs") ? jobsOf(store, store.state.tab.value) : [];
-  const { prompt, study, outcome, wholePrompt, patterns, scores, thumbnails, weighted, aggregate, embedding } = store;
+  const {
+    prompt,
+    study,
+    exporting,
+    outcome,
+    wholePrompt,
+    patterns,
+    scores,
+    thumbnails,
+    weighted,
+    aggregate,
+    embedding,
+  } = store;
   const answers = [outcome, embedding, wholePrompt, patterns, weighted, aggregate, scores, thumbnails];
-  const page = [prompt, study, ...answers];
+  const page = [prompt, study, exporting.page, exporting.parts, ...answers];
   for (const jobs of target.closest(".aw-tabs") ? [tab, page] : [page, tab]) {
     const running = jobs.filter((one) => one.slow.value);
     for (const one of running) one.cancel();

@@ -2,6 +2,7 @@
 
 import { compact, headName, signed } from "../labels";
 import { specialPositions } from "../leaving";
+import { nameSome } from "../scorewords";
 import type { Weighted } from "../source/ops";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
@@ -127,14 +128,22 @@ export function nearest(marks: Uint8Array, at: number): number {
 /** Whose patterns these are, once something is ablated: heads downstream of it look elsewhere than in the clean run. */
 function OffNote({ store, view }: Props) {
   if (store.state.ablated.value.length === 0 || view.about.value) return null;
-  const off = view.heads.value.filter((head) => isOff(store, head)).length;
-  const live = off < view.heads.value.length;
+  const heads = view.heads.value;
+  const off = heads.filter((head) => isOff(store, head)).length;
+  const instead = heads.filter((head) => !isOff(store, head) && view.note(head)?.instead);
+  const live = off + instead.length < heads.length;
   if (view.kind.value === "change") {
     return off > 0 ? <span class="aw-note">☒ ablated: its output is off, whatever its map shows</span> : null;
   }
   return (
     <span class="aw-note">
-      {[live && "patterns of the ablated run", off > 0 && "☒ ablated: clean pattern"].filter(Boolean).join(" · ")}
+      {[
+        live && "patterns of the ablated run",
+        instead.length > 0 && `not recorded with these heads off, of the clean run: ${nameSome(instead)}`,
+        off > 0 && "☒ ablated: clean pattern",
+      ]
+        .filter(Boolean)
+        .join(" · ")}
     </span>
   );
 }

@@ -1,6 +1,7 @@
 // The numbers under the headline: target and foil, their logit difference, and how far the whole answer moved.
 
 import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { percent, points, signed, visible } from "../labels";
 import type { Choice, Odds, Outcome } from "../source/ops";
 import { resolve, type Store } from "../store";
@@ -12,6 +13,8 @@ export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome 
   // Its rows are there before its numbers, so that nothing moves when they come.
   const whole = store.wholePrompt.value.value;
   const late = store.wholePrompt.pending.value ? "aw-late" : undefined;
+  const error = store.wholePrompt.error.value;
+  const lacking = error?.kind === "needs-kernel" ? error.message : whole?.lacking;
   const ablating = answer.ablated_top.ablated !== null;
   const trouble = useSignal<string | null>(null);
   useSignalEffect(() => {
@@ -32,11 +35,23 @@ export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome 
       {ablating && <td>{choice && points(choice.clean.probability, choice.ablated?.probability)}</td>}
     </tr>
   );
-  const plain = (label: string, clean: number | null, ablated: number | null, digits: number, unit = "") => (
+  const notRecorded = lacking && (
+    <span class="aw-xs aw-t2" title={lacking}>
+      not recorded
+    </span>
+  );
+  const plain = (
+    label: string,
+    clean: number | null,
+    ablated: number | null,
+    digits: number,
+    unit = "",
+    blank: ComponentChildren = "",
+  ) => (
     <tr key={label}>
       <th scope="row">{label}</th>
-      <td>{clean === null ? "" : signed(clean, digits) + unit}</td>
-      {ablating && <td class="aw-ab">{ablated === null ? "" : signed(ablated, digits) + unit}</td>}
+      <td>{clean === null ? (ablating ? "" : blank) : signed(clean, digits) + unit}</td>
+      {ablating && <td class="aw-ab">{ablated === null ? blank : signed(ablated, digits) + unit}</td>}
       {ablating && <td>{clean === null || ablated === null ? "" : signed(clean - ablated, digits)}</td>}
     </tr>
   );
@@ -60,12 +75,19 @@ export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome 
         </tbody>
         <tbody class={late}>
           {answer.answer === "next" &&
-            plain("perplexity of the prompt", whole?.perplexity.clean ?? null, whole?.perplexity.ablated ?? null, 1)}
+            plain(
+              "perplexity of the prompt",
+              whole?.perplexity.clean ?? null,
+              whole?.perplexity.ablated ?? null,
+              1,
+              "",
+              notRecorded,
+            )}
           {ablating && answer.answer !== "class" && (
             <tr>
               <th scope="row">positions with another first choice</th>
               <td />
-              <td class="aw-ab">{whole?.top1_changed == null ? "" : percent(whole.top1_changed)}</td>
+              <td class="aw-ab">{whole?.top1_changed == null ? notRecorded : percent(whole.top1_changed)}</td>
               <td />
             </tr>
           )}

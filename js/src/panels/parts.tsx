@@ -1,8 +1,10 @@
 // Small components that several panels share.
 
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, createContext } from "preact";
+import { useContext } from "preact/hooks";
 import { headName, visible } from "../labels";
 import type { Head, OpError } from "../source/ops";
+import type { State } from "../state.gen";
 import type { Resource } from "../store";
 
 /** The text of a token: faint marks for white space, a small subscript for a repeat. */
@@ -147,12 +149,42 @@ export function Message({ kind, children }: { kind: "error" | "info"; children: 
   );
 }
 
+/** What buttons in messages set. */
+export const Setting = createContext<(patch: Partial<State>) => void>(() => {});
+
+/** What a page without a kernel cannot do. It is information, never an error. */
+export function NeedsKernel({ children }: { children: ComponentChildren }) {
+  return (
+    <Message kind="info">
+      <b>Needs a kernel.</b> {children}
+    </Message>
+  );
+}
+
 /** An error of a request: the first sentence bold, a traceback only when asked for. */
 export function ErrorMessage(props: { error: OpError; onRetry?: () => void; children?: ComponentChildren }) {
   const { error, onRetry } = props;
+  const set = useContext(Setting);
+  if (error.kind === "needs-kernel") {
+    return (
+      <NeedsKernel>
+        {error.message}
+        {error.ways.length > 0 && (
+          <div class="aw-row aw-ways">
+            {error.ways.map((way) => (
+              <button key={way.text} type="button" class="aw-btn" onClick={() => set(way.set)}>
+                {way.text}
+              </button>
+            ))}
+          </div>
+        )}
+        {props.children}
+      </NeedsKernel>
+    );
+  }
   const [, first, rest] = /^(.*?[.!?])(?:\s+(.*))?$/s.exec(error.message) ?? [null, error.message, ""];
   return (
-    <Message kind={error.kind === "cancelled" || error.kind === "needs-kernel" ? "info" : "error"}>
+    <Message kind={error.kind === "cancelled" ? "info" : "error"}>
       <b>{first}</b> {rest}{" "}
       {onRetry && (error.kind === "cancelled" || error.kind === "failed") && <Quiet onClick={onRetry}>Run again</Quiet>}
       {props.children}
@@ -163,6 +195,17 @@ export function ErrorMessage(props: { error: OpError; onRetry?: () => void; chil
         </details>
       )}
     </Message>
+  );
+}
+
+/** Settings of what is asked on a button. Without a kernel they say what was asked when the page was made. */
+export function Asking({ live, children }: { live: boolean; children: ComponentChildren }) {
+  if (live) return <>{children}</>;
+  return (
+    <fieldset class="aw-asked" disabled>
+      <legend class="aw-xs aw-t2">As it was asked when this page was made. To ask anew, run the notebook.</legend>
+      {children}
+    </fieldset>
   );
 }
 

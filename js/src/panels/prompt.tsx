@@ -3,9 +3,29 @@
 import { count } from "../labels";
 import type { Store } from "../store";
 import { useDraft } from "./draft";
+import { ExportButton, ExportPanel } from "./export";
 import { ErrorMessage, ProgressLine, Quiet } from "./parts";
 
 export function PromptPanel({ store }: { store: Store }) {
+  return store.live ? <PromptField store={store} /> : <RecordedPrompt store={store} />;
+}
+
+/** Nothing can be run here, so nothing can be typed. */
+function RecordedPrompt({ store }: { store: Store }) {
+  const about = `${modelFacts(store)} · recorded page, no kernel`;
+  return (
+    <section class="aw-promptpanel" aria-label="Prompt">
+      <div class="aw-prompt">
+        <p class="aw-mono aw-recorded">{store.state.prompt.value}</p>
+        <span class="aw-facts" title={about}>
+          {about}
+        </span>
+      </div>
+    </section>
+  );
+}
+
+function PromptField({ store }: { store: Store }) {
   const { state, facts, prompt } = store;
   const { text: draft, known, area } = useDraft(() => state.prompt.value, store.ui.width);
 
@@ -56,6 +76,7 @@ export function PromptPanel({ store }: { store: Store }) {
             BOS
           </label>
         )}
+        <ExportButton store={store} />
         <span class="aw-facts" title={about}>
           {about}
         </span>
@@ -73,6 +94,7 @@ export function PromptPanel({ store }: { store: Store }) {
           )}
         </ErrorMessage>
       )}
+      <ExportPanel store={store} />
     </section>
   );
 }

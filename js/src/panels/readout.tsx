@@ -19,7 +19,9 @@ export function valueText(view: AttentionView): string {
   if (!m) return view.waiting.value ? "…" : UNDEFINED;
   const v = valueAt(m, query, key);
   if (v !== null) return exactNumber(v, m.scale.signed);
-  return view.hidden(query, key) ? "hidden" : "undefined";
+  const shown = view.aggregated.value ? null : view.shown.value;
+  const lacking = shown !== null && view.note(shown)?.instead !== undefined;
+  return view.hidden(query, key) ? "hidden" : lacking ? "not recorded" : "undefined";
 }
 
 /** "Attention of L9H3" */

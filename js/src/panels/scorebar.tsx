@@ -126,7 +126,7 @@ export function ScoreStatus({ store }: { store: Store }) {
         {store.scoresSaved.value && " · as saved"}
       </span>
       {cancel}
-      {left && !pending && !old && (
+      {left && !pending && !old && store.live && (
         <button type="button" class="aw-btn" onClick={store.measureAll}>
           Measure all exactly{answer.remaining ? ` (≈ ${duration(answer.remaining)})` : ""}
         </button>

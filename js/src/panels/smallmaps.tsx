@@ -103,7 +103,9 @@ function SmallMap(props: SmallProps) {
   const lines = view.lines.value;
   const sum = view.sum(head);
   const { kind } = view;
-  const what = off && kind.value === "raw" ? "clean pattern" : named(kind.value).of.toLowerCase();
+  const note = view.note(head);
+  const instead = note?.instead && note.text;
+  const what = instead ?? (off && kind.value === "raw" ? "clean pattern" : named(kind.value).of.toLowerCase());
   const drop = () => {
     store.toggleSelected(head);
   };
@@ -128,6 +130,11 @@ function SmallMap(props: SmallProps) {
         {sum !== null && size >= ROOM_FOR_SUM && (
           <span class="aw-t2" title="sum over all keys: the head's direct contribution">
             {sumText(sum)}
+          </span>
+        )}
+        {instead && !off && (
+          <span class="aw-instead aw-xs" title={instead}>
+            {note.instead === "clean" ? "clean" : "none"}
           </span>
         )}
         {off && <Off text={size >= 108 && sum === null ? "ablated" : undefined} />}

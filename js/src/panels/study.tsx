@@ -3,7 +3,7 @@
 import { count, quoted } from "../labels";
 import type { Store } from "../store";
 import { effort, noStudy, spoken, staleWords } from "../studywords";
-import { ErrorMessage, ProgressLine, Quiet } from "./parts";
+import { Asking, ErrorMessage, NeedsKernel, ProgressLine, Quiet } from "./parts";
 import { StudyCurve } from "./study-curve";
 import { StudyFound } from "./study-found";
 import { StudySettings } from "./study-settings";
@@ -18,6 +18,13 @@ export function StudyPanel({ store }: { store: Store }) {
   const refused = noStudy(facts.value.answer);
   if (refused) return <p class="aw-none">{refused}</p>;
   const answer = search.value.value;
+  if (!store.live && !answer) {
+    return (
+      <NeedsKernel>
+        No search for a set of heads was recorded in this page. To find which set does it, run the notebook.
+      </NeedsKernel>
+    );
+  }
   const said = answer?.said;
   const pending = search.pending.value;
   const stopped = search.error.value?.kind === "cancelled";
@@ -30,11 +37,13 @@ export function StudyPanel({ store }: { store: Store }) {
   return (
     <div class="aw-study">
       <ProgressLine of={search} text="Running sets of heads" bare />
-      <StudySettings store={store} />
+      <Asking live={store.live}>
+        <StudySettings store={store} />
+      </Asking>
       {error && <ErrorMessage error={error} onRetry={finding.blocked.value === null ? finding.run : undefined} />}
       <div class="aw-row aw-study-line aw-s">
         <Status store={store} />
-        {!pending && finding.blocked.value && <span class="aw-t2">{finding.blocked.value}</span>}
+        {!pending && store.live && finding.blocked.value && <span class="aw-t2">{finding.blocked.value}</span>}
       </div>
       {answer && said ? (
         <div class={old || finding.changed.value.length > 0 ? "aw-stale" : ""} aria-busy={pending}>
@@ -74,7 +83,7 @@ function Status({ store }: { store: Store }) {
   const { finding, facts } = store;
   const { search, changed, applied, partial, nothing, blocked } = finding;
   const answer = search.value.value;
-  const again = (
+  const again = store.live && (
     <Quiet disabled={blocked.value !== null} onClick={finding.run}>
       Run again
     </Quiet>

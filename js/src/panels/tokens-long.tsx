@@ -44,7 +44,7 @@ export function RunningText({ store, repeats, looks, basis }: StripProps) {
           {looks.weights && (
             <>
               {" looks, "}
-              {looks.heads === 1 && shown ? headName(shown) : meanOf(looks)}
+              {looks.heads === 1 && shown && !looks.clean ? headName(shown) : meanOf(looks)}
               {basis && `, ${basis}`}. Shade is attention, √ scale.
             </>
           )}

@@ -3,7 +3,8 @@
 import { useEffect } from "preact/hooks";
 import { colour, inkOn, rgb } from "../draw/ramps";
 import type { Leaving } from "../leaving";
-import type { Head } from "../source/ops";
+import type { Head, MapNote } from "../source/ops";
+import { noteOf } from "../source/patterns";
 import type { Store } from "../store";
 
 export const BARS_UP_TO = 40;
@@ -14,6 +15,8 @@ export interface Looks {
   weights: Float32Array | null;
   heads: number;
   live: boolean;
+  /** Some of them in the clean run: with the ablated heads off they were not recorded. */
+  clean?: boolean;
 }
 
 export interface StripProps {
@@ -31,7 +34,7 @@ const NONE: Looks = { weights: null, heads: 0, live: false };
  * head that looks at nothing else has no row, and is not counted.
  */
 export function meanAttention(
-  maps: { heads: Head[]; maps: { shape: number[]; data: ArrayLike<number> } } | null,
+  maps: { heads: Head[]; maps: { shape: number[]; data: ArrayLike<number> }; notes?: MapNote[] } | null,
   selected: Head[],
   ablated: Head[],
   query: number,
@@ -47,7 +50,9 @@ export function meanAttention(
     const start = (i * queries + query) * keys;
     const row = Float32Array.from({ length: keys }, (_, k) => (hidden(k) ? 0 : maps.maps.data[start + k]!));
     const by = leaving.renormalise ? row.reduce((sum, v) => sum + v, 0) : 1;
-    return by === 0 ? [] : [{ row, by, live: !dead.has(String(head)) }];
+    const instead = noteOf(maps.notes, head)?.instead;
+    const live = !dead.has(String(head));
+    return by === 0 || instead === "nothing" ? [] : [{ row, by, live, clean: live && instead === "clean" }];
   });
   const live = rows.filter((row) => row.live);
   const used = live.length > 0 ? live : rows;
@@ -56,7 +61,8 @@ export function meanAttention(
   for (const { row, by } of used) {
     for (let k = 0; k < keys; k++) weights[k]! += row[k]! / by / used.length;
   }
-  return { weights, heads: used.length, live: live.length > 0 };
+  const clean = used.some((row) => row.clean);
+  return { weights, heads: used.length, live: live.length > 0, ...(clean && { clean }) };
 }
 
 export function shadeOf(weight: number, dark: boolean): { background: string; color: string } {
@@ -64,9 +70,10 @@ export function shadeOf(weight: number, dark: boolean): { background: string; co
   return { background: colour("attention", t, dark), color: inkOn(rgb("attention", t, dark)) };
 }
 
-export function meanOf({ heads, live }: Looks): string {
+export function meanOf({ heads, live, clean }: Looks): string {
   const kind = live ? "selected live" : "ablated";
-  return heads === 1 ? `one ${kind} head` : `mean of ${heads} ${kind} heads`;
+  const of = heads === 1 ? `one ${kind} head` : `mean of ${heads} ${kind} heads`;
+  return clean ? `${of}, where not recorded with the ablated heads off, of the clean run` : of;
 }
 
 /** Scrolls `element` to the middle of `box`, without moving the page. */

@@ -76,11 +76,14 @@ export function lacking(book: Book, op: Op, args: Args): Said {
   }
   const off = (args.ablation as Ablation | undefined)?.heads ?? [];
   if (op === "outcome" && off.length > 0) return setOfHeads(book, args as unknown as Ops["outcome"]["args"]);
+  if (op === "thumbnails") return { message: `Not recorded in this page: ${thing}. ${NOTEBOOK}`, ways: [SCORES] };
   const near = nearest(book, op, args);
   const differs = (near?.differs ?? []).map((name) => WORDS[name]?.(args, facts)).filter(Boolean);
   const what = `Not recorded in this page: ${[thing, ...differs].join(" ")}.`;
   return { message: `${what} ${NOTEBOOK}`, ways: near ? [near.way] : [] };
 }
+
+const SCORES: Way = { text: "Show scores", set: { cell_view: "scores" } };
 
 /** Of predictions with heads off: whether another token, position, mode or set of heads is what was not recorded. */
 function setOfHeads(book: Book, { ablation, position }: Ops["outcome"]["args"]): Said {
@@ -169,7 +172,7 @@ function nearest(book: Book, op: Op, args: Args): Near | null {
   }
   if (best === null || best.differs.length === 0) return null;
   const recorded = best.entry.args as unknown as Args;
-  const set: Way["set"] = Object.assign({}, ...best.differs.map((name) => SETS[name]!(recorded)));
+  const set: Way["set"] = Object.assign({}, ...best.differs.map((name) => SETS[name]!(recorded, op)));
   return { differs: best.differs, way: { text: wayText(book, op, best.differs, args, recorded), set } };
 }
 
@@ -182,10 +185,12 @@ function differing(book: Book, op: Op, asked: Args, recorded: Args): string[] {
 }
 
 /** What leads to a recorded answer: the traits that its arguments come from. */
-const SETS: Record<string, (recorded: Args) => Way["set"]> = {
-  ablation({ ablation }) {
+const SETS: Record<string, (recorded: Args, op: Op) => Way["set"]> = {
+  ablation({ ablation }, op) {
     const { heads, ...how } = ablation as Ablation;
-    return { ablated: heads, ...(heads.length > 0 && (how as Way["set"])) };
+    if (heads.length > 0) return { ablated: heads, ...(how as Way["set"]) };
+    // Of scores it says how each head is switched off, not which are.
+    return op === "scores" ? (how as Way["set"]) : { ablated: [] };
   },
   position: ({ position }) => ({ position: position as number }),
   target: ({ target }) => ({ target: String(target) }),
