@@ -19,6 +19,7 @@ from torch import Tensor
 
 from . import metrics
 from .ablation import Ablation, make_ablation
+from .drawable import Drawable
 from .engine import Edit, Recording
 from .engine.interrupt import checkpoint
 from .errors import ModeError, ModelError, PositionError
@@ -32,7 +33,7 @@ _CHUNK = 128
 _KEPT_Z = 4  # layers
 
 
-class Run:
+class Run(Drawable):
     """A prompt, run. Make one with `model.run(prompt)`, and variants of it with `run.ablate(heads)`.
 
     Positions are 0-based and may be negative, counted from the end. Where a method takes `position`, the default is the last

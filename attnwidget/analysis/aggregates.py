@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..ablation import MODES
+from ..drawable import Drawable
 from ..engine.interrupt import checkpoint
 from ..errors import AttnWidgetError, HeadError
 from ..heads import Head, HeadsLike, parse_heads
@@ -32,7 +33,7 @@ _ROLLOUT = (
 
 
 @dataclass(frozen=True)
-class AttentionAggregate:
+class AttentionAggregate(Drawable):
     """One pattern made of many, [query, key] in float64; NaN in rows that are undefined."""
 
     values: np.ndarray

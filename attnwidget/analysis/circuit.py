@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..heads import Head
 from .edgegraph import EdgeGraph, Input
 from .secondprompt import Token
@@ -98,7 +99,7 @@ class Minimality:
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(Drawable):
     """The top edges of a method, less those that lead nowhere; each was patched by itself, and the whole was run with everything else
     taken from the counterfactual.
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadLike, parse_head
 from ..run import Run
@@ -46,7 +47,7 @@ class PatternDifference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Drawable):
     """`values[name]` is [layer, head] for each of `COMPARED`, NaN where undefined. Differences are `run` less `other`.
 
     `noising` and `denoising` are causal: a head's output was exchanged and the answer measured. All others say that a head looks or speaks

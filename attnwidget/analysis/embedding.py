@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ..drawable import Drawable
 from ..errors import ModelError
 from ..heads import Head
 from ..run import AblatedRun, Run
@@ -15,7 +16,7 @@ from .pooling import POOLINGS, cosine_distance, l2_distance, pooled, pooled_posi
 
 
 @dataclass(frozen=True)
-class EmbeddingChange:
+class EmbeddingChange(Drawable):
     """The embedding of a text before and after: two vectors [d_model], and how far they are apart."""
 
     clean: np.ndarray

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from .outcome import Pair
 
@@ -61,7 +62,7 @@ class Forced:
 
 
 @dataclass(frozen=True)
-class Generation:
+class Generation(Drawable):
     """The clean model's continuation of a prompt (`control`) beside the ablated one's (None where nothing is ablated).
 
     `diverges` is the first generated token in which they differ, counted from 0, or None. `forced` compares the two models on the same

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadsLike, parse_heads
 from .agreement import Agreement, agreement
@@ -50,7 +51,7 @@ class KindScores:
 
 
 @dataclass(frozen=True)
-class HeadKinds:
+class HeadKinds(Drawable):
     """What `detect_heads` found. `found["induction"]` is a kind's scores, `found.heads("induction")` the heads that are of that kind.
 
     A head is found where its score reaches the threshold and the lower end of its interval is above chance.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..heads import Head
 
 
 @dataclass(frozen=True)
-class HeadScores:
+class HeadScores(Drawable):
     """One number per head: `values` is [layer, head], NaN where it is undefined (a head that is ablated already, 0/0).
 
     Every score names how it was made: `method`, `formula`, `metric`, `position`, `baseline` and whether it is `exact`. Effects are

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..drawable import Drawable
 from ..engine.interrupt import checkpoint
 from ..engine.midpoint import has_midpoint, resid_mid
 from ..errors import ModelError
@@ -32,7 +33,7 @@ class LensPoint:
 
 
 @dataclass(frozen=True)
-class LogitLens:
+class LogitLens(Drawable):
     """The tail of the model (final norm, unembedding, soft-cap: its own code) over the residual stream `x` at each point and position.
 
     Arrays are [point, position], float32 unless said otherwise; `top_ids` and `top_probabilities` are [point, position, k], the most

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from .. import metrics
+from ..drawable import Drawable
 from ..run import AblatedRun
 from .measure import named
 
@@ -40,7 +41,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Drawable):
     """The answer at `position`. KL is `KL(clean || ablated)` in nats at that position; `logit_diff` is `logit(target) - logit(against)`."""
 
     answer: str

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from ..drawable import Drawable
 from ..errors import AttnWidgetError, PositionError, TokenError
 from ..run import Run
 from .headscores import HeadScores
@@ -23,7 +24,7 @@ from .wording import listed
 
 
 @dataclass(frozen=True)
-class Overview:
+class Overview(Drawable):
     """The sentences: the answer, what removing heads does to it, the depth at which it appears, kinds of heads, each by its largest number
     first, and last what was looked for and not found. `note` says what they are all relative to, and what could not be said."""
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..heads import Head
 
 
 @dataclass(frozen=True)
-class OVCircuit:
+class OVCircuit(Drawable):
     """What `ov` found. Logits are before the final norm's scale. `block` [source token, output token] is the circuit among `tokens`;
     `promoted` and `suppressed` have for each (token, id, logit), the largest and the lowest first; None and empty without tokens."""
 

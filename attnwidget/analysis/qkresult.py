@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..heads import Head
 
 Tokens = tuple[tuple[str, int, float], ...]
@@ -26,7 +27,7 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class QKCircuit:
+class QKCircuit(Drawable):
     """What `qk_circuit` found. Scores are before a soft-cap, mask and biases by position. `pairs` are (query token, id, key token, id,
     score), the largest first; `block` [query token, key token] is the table among `tokens` (None without); `kernel` [distance] is the mean
     score of all pairs of tokens at each distance, None where positions do not turn queries and keys."""

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..drawable import Drawable
 from ..engine.attention_input import AttentionInput, attention_input
 from ..engine.score_law import Scores, Turn, head_scores
 from ..engine.writes import Stream, rounding, wide
@@ -20,7 +21,7 @@ _PARTS = ("content", "query_bias", "key_bias", "both_biases")
 
 
 @dataclass(frozen=True)
-class QKScores:
+class QKScores(Drawable):
     """One head's queries, keys and scores, float64. `q` and `k` are [position, d_head] as they enter the product, rotated where the model
     rotates; what is [query, key] is listed below. With `scaled = scale · q·k`:
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..drawable import Drawable
 from ..heads import Head
 from .wording import listed, number, token
 
@@ -80,7 +81,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Drawable):
     """What `attnwidget.study` found. Every set in it was run; `docs/studies.md` has the algorithm and what each verdict means."""
 
     target: Token | None

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadLike, parse_head
 
 
 @dataclass(frozen=True)
-class ValueWeighted:
+class ValueWeighted(Drawable):
     """`values` [head, query, key] in float64, heads in the order of `heads`; NaN where undefined (0/0, or a query that was not asked)."""
 
     heads: tuple[Head, ...]
