@@ -9,8 +9,8 @@ from attnwidget import Model, load_model
 WORDS = ["<unk>", "<s>", "the", "cat", "dog", "sat", "on", "mat", "zebra", "fish", "a"]
 
 
-def small_model() -> Model:
-    """4 layers x 4 heads, 2 key-value heads, a context of 64, random weights large enough that every head acts."""
+def small_model(n_ctx: int = 64) -> Model:
+    """4 layers x 4 heads, 2 key-value heads, a context of `n_ctx`, random weights large enough that every head acts."""
     torch.manual_seed(0)
     config = LlamaConfig(
         num_hidden_layers=4,
@@ -19,7 +19,7 @@ def small_model() -> Model:
         hidden_size=32,
         intermediate_size=48,
         vocab_size=len(WORDS),
-        max_position_embeddings=64,
+        max_position_embeddings=n_ctx,
         initializer_range=0.3,
     )
     tokens = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))

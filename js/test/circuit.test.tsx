@@ -69,7 +69,7 @@ async function open(patch: Partial<State> = {}, pace = 0) {
     await wait(ms);
   };
   const node = (name: string) =>
-    all(".aw-cnode").find((one) => one.getAttribute("aria-label")!.startsWith(`${name},`))!;
+    all(".aw-cnode").find((one) => one.querySelector(".aw-vh")!.textContent.startsWith(`${name},`))!;
   const foot = () => all(".aw-cg figcaption")[0]?.textContent ?? "";
   return { model, el, all, button, asked, change, swap, run, node, foot };
 }
@@ -401,7 +401,7 @@ describe("the graph", () => {
     await act(() => {
       slider.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    expect(all(".aw-cnode").map((one) => one.getAttribute("aria-label"))).toEqual([
+    expect(all(".aw-cnode").map((one) => one.querySelector(".aw-vh")!.textContent)).toEqual([
       "L23H3, 0 in, 1 out, suppressor",
       "logits, 1 in, 0 out",
     ]);
@@ -419,7 +419,7 @@ describe("the graph", () => {
     expect(all(".aw-cg-box")[0]!.hasAttribute("data-lit")).toBe(true);
     expect(
       all(".aw-cnode[data-on]")
-        .map((one) => one.getAttribute("aria-label")!.split(",")[0])
+        .map((one) => one.querySelector(".aw-vh")!.textContent.split(",")[0])
         .sort(),
     ).toEqual(["L19H2", "L20H0", "L23H3", "embed"]);
     await press(node("L19H2"), "Escape");
@@ -429,7 +429,7 @@ describe("the graph", () => {
     expect(node("L19H2").getAttribute("aria-pressed")).toBe("true");
     await press(node("L19H2"), "a");
     expect(model.get("ablated")).toEqual([[19, 2]]);
-    expect(node("L19H2").getAttribute("aria-label")).toBe("L19H2, 1 in, 2 out, selected, ablated");
+    expect(node("L19H2").querySelector(".aw-vh")!.textContent).toBe("L19H2, 1 in, 2 out, selected, ablated");
     await click(node("L19H2"), { altKey: true });
     expect(model.get("ablated")).toEqual([]);
     await click(node("logits"));
@@ -438,7 +438,7 @@ describe("the graph", () => {
   it("names roles only where their criterion was measured, with its numbers", async () => {
     const { run, node, all } = await open();
     await run();
-    expect(node("L23H3").getAttribute("aria-label")).toContain("suppressor");
+    expect(node("L23H3").querySelector(".aw-vh")!.textContent).toContain("suppressor");
     await act(() => {
       node("L23H3").dispatchEvent(new MouseEvent("pointermove", { bubbles: true }));
     });

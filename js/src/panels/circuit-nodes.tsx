@@ -88,11 +88,11 @@ export function CircuitNodes({ store, circuit, drawing, pointed, onPoint }: Prop
             data-node={i}
             data-kind={node.kind}
             tabIndex={i === stop ? 0 : -1}
-            aria-label={name.filter(Boolean).join(", ")}
             aria-pressed={head ? selected : undefined}
             aria-disabled={head ? undefined : true}
             style={{ left: `${x - w / 2}px`, top: `${y - h / 2}px`, width: `${w}px`, height: `${h}px` }}
           >
+            <span class="aw-vh">{name.filter(Boolean).join(", ")}</span>
             <Label circuit={circuit} index={i} picture={picture} />
           </button>
         );
@@ -101,18 +101,19 @@ export function CircuitNodes({ store, circuit, drawing, pointed, onPoint }: Prop
   );
 }
 
+/** What there is room for; the button's name, beside it, is the whole one. */
 function Label({ circuit, index, picture }: { circuit: Circuit; index: number; picture: Picture }) {
   const node = circuit.nodes[index]!;
   if (node.kind === "logits") {
     return (
       <>
-        {node.name}
-        <small>{contrast(circuit)}</small>
+        <span aria-hidden="true">{node.name}</span>
+        <small aria-hidden="true">{contrast(circuit)}</small>
       </>
     );
   }
   if (node.kind !== "embed" && (picture.look === "mark" || picture.spots[index]!.h < 11)) return null;
-  return <>{picture.look === "name" ? node.name : shortName(node)}</>;
+  return <span aria-hidden="true">{picture.look === "name" ? node.name : shortName(node)}</span>;
 }
 
 /** How many shown edges end and start at each node. */

@@ -43,20 +43,17 @@ export function OutcomeBars({ store, answer }: { store: Store; answer: Outcome }
             stop.value = i;
           }}
           title="Click: target ◎. Shift-click: foil ○."
-          aria-label={describe(row, target, against)}
           onClick={(event) => pick(store, row, event.shiftKey, target, against)}
         >
-          <span class="aw-tk">
-            <span class="aw-role" aria-hidden="true">
-              {row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}
-            </span>
+          <span class="aw-tk" aria-hidden="true">
+            <span class="aw-role">{row.id === target?.id ? "◎" : row.id === against?.id ? "○" : ""}</span>
             <TokenText token={row.token} />
           </span>
           <span class="aw-b">
+            <span class="aw-vh">{describe(row, target, against)}</span>
             <i style={width(row.clean.probability)} />
             {row.ablated && <u style={width(row.ablated.probability)} />}
           </span>
-          {/* In the row's name, with what they are. */}
           <span class="aw-n" aria-hidden="true">
             {percent(row.clean.probability)}
           </span>

@@ -83,14 +83,14 @@ export function RankingBars({ store, scores, list, columns }: Props) {
               role="option"
               class={`aw-rank-row${shown ? " aw-on" : ""}${i === rows.at ? " aw-at" : ""}`}
               key={headName(head)}
-              aria-label={name.filter(Boolean).join(", ")}
               {...rows.row(i)}
             >
-              <span class="aw-rank-name">
+              <span class="aw-rank-name" aria-hidden="true">
                 {off && <Off text="" />}
                 {headName(head)}
               </span>
               <span class="aw-rank-bar">
+                <span class="aw-vh">{name.filter(Boolean).join(", ")}</span>
                 <b style={{ left: at(0) }} />
                 {!Number.isNaN(value) && (
                   <i
@@ -105,7 +105,6 @@ export function RankingBars({ store, scores, list, columns }: Props) {
                   />
                 )}
               </span>
-              {/* In the row's name, with what they are. */}
               {(columns === "both" || columns === "exact") && (
                 <span aria-hidden="true">{guess ? "" : compact(exact)}</span>
               )}
