@@ -25,8 +25,7 @@ help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 demo: $(INSTALLED) $(BUILT)
-	@$(PY) -m attnwidget.demo smollm2-135m
-	@$(PY) scripts/lab.py notebooks/quickstart.ipynb
+	@$(PY) -m attnwidget demo notebooks
 
 # The browser is looked for first: what is missing should be said in the first minute, not in the tenth.
 test: $(INSTALLED) $(BUILT)

@@ -8,6 +8,9 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING
 
+# At once, and not with the rest: it is what says why the rest cannot be imported.
+from .health import doctor  # noqa: F401
+
 if TYPE_CHECKING:
     from .public import *  # noqa: F403
 

@@ -64,11 +64,22 @@ def demo_models() -> dict[str, str]:
     return {name: demo.title for name, demo in _MODELS.items()}
 
 
+def demo_file(name: str) -> Path:
+    """Where the weights of a demo model are; `ModelError` with the command that gets them where they are not."""
+    return _find(_known(name))
+
+
+def demo_copy(name: str) -> Path | None:
+    """The folder of the float32 copy that is read instead of a 4-bit file; None where there is none yet, or none is needed."""
+    demo = _known(name)
+    _find(demo)
+    copy = _copy_path(demo) if demo.gguf else None
+    return copy if copy is not None and _complete(copy) else None
+
+
 def load_demo(name: str) -> tuple[Any, Any]:
     """`(model, tokenizer)` of a demo model: `transformers` objects, in eval mode, float32, on the CPU."""
-    if name not in _MODELS:
-        raise ModelError(f"No demo model is called {name!r}; there are {', '.join(map(repr, _MODELS))}.")
-    demo = _MODELS[name]
+    demo = _known(name)
     weights = _find(demo)
     with _offline(), _quiet():
         if not demo.gguf:
@@ -102,6 +113,12 @@ def cache_dir() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "attnwidget"
+
+
+def _known(name: str) -> DemoModel:
+    if name not in _MODELS:
+        raise ModelError(f"No demo model is called {name!r}; there are {', '.join(map(repr, _MODELS))}.")
+    return _MODELS[name]
 
 
 def _find(demo: DemoModel) -> Path:
@@ -212,10 +229,3 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
         if bar is not None:
             reader.tqdm = bar
-
-
-if __name__ == "__main__":
-    # `make demo` prepares the copies here, so that the first cell of the first notebook is quick.
-    for name in sys.argv[1:] or _MODELS:
-        load_demo(name)
-        print(f"{name}: ready in {cache_dir()}" if _MODELS[name].gguf else f"{name}: ready")

@@ -94,6 +94,8 @@ def _object(source: nn.Module, tokenizer: object | None, name: str | None = None
             f"{type(source).__name__} is not supported: give a TransformerBridge, a HookedTransformer or a transformers model "
             "(GPT-2, Llama, Qwen, Gemma, GPT-NeoX, OPT, BERT, DistilBERT, RoBERTa, ...)."
         )
+    if getattr(tokenizer, "vocab_size", None) == 0:
+        tokenizer = None  # what `transformers` makes of a folder that has none: it knows no word
     engine = _engines.get(id(source))
     if engine is None or engine.anatomy.model is not source:
         engine = _engines[id(source)] = Engine(_bounded(anatomy_of(source)))

@@ -48,6 +48,7 @@ from .analysis import (
 )
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
+from .health import doctor
 from .loading import load_model
 from .model import Model
 from .run import AblatedRun, Run
@@ -100,6 +101,7 @@ __all__ = [
     "counterfactual",
     "detect_heads",
     "discover_circuit",
+    "doctor",
     "embedding_change",
     "generate",
     "head_statistics",

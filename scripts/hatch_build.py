@@ -1,4 +1,4 @@
-"""Build hook: the front end is built into `attnwidget/static` before an sdist or wheel is packed.
+"""Build hook: the front end is built into `attnwidget/static` before an sdist or wheel is packed, and a wheel carries the lessons.
 
 Nothing is done where the built files are there and no older than their sources, so an sdist (which carries them)
 installs without Node. `ATTNWIDGET_SKIP_JS=1` packs whatever is there, for work on the Python side alone.
@@ -31,6 +31,9 @@ class FrontEndHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         # An editable install is made on the way to a working tree; whoever works there builds when they please.
         build_front_end(Path(self.root), required=version != "editable")
+        if self.target_name == "wheel" and version != "editable":
+            # Where `attnwidget demo` finds them; in a clone it takes them from where they are.
+            build_data["force_include"][str(Path(self.root) / "notebooks")] = "attnwidget/lessons"
 
 
 def build_front_end(root: Path = ROOT, *, required: bool = True) -> None:

@@ -154,6 +154,13 @@ def test_a_folder_is_loaded_as_what_was_saved_in_it(kind, config, answer, tmp_pa
     assert (model.run(ids).logits - theirs).abs().max() < 1e-5
 
 
+def test_a_folder_without_a_tokenizer_takes_ids(tmp_path):
+    tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=40, n_positions=16, n_embd=8, n_layer=2, n_head=2)).save_pretrained(tmp_path)
+    model = load_model(str(tmp_path))
+    assert model.vocabulary.tokenizer is None
+    assert model.run([1, 2, 3]).logits.shape == (3, 40)
+
+
 def test_facts_are_shown():
     for pair, words in {
         ("gpt2", "plain"): ("3 layers × 4 heads", "causal", "no BOS", "weights as shipped", "float32", "cpu", "self-test passed"),

@@ -1,12 +1,10 @@
-"""Opens a notebook in JupyterLab and prints its address: `python scripts/lab.py notebooks/quickstart.ipynb`.
-
-A browser window is opened too, unless BROWSER=none or there is no screen to open it on.
-"""
+"""A notebook, open in JupyterLab, with the kernel of this environment."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -15,9 +13,12 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
+from ..errors import AttnWidgetError
 
-def main(notebook: Path) -> int:
-    port, token = free_port(8888), secrets.token_hex(16)
+
+def open_in_lab(notebook: Path, *, browser: bool = True) -> int:
+    """Serves `notebook` until it is stopped, prints its address, and opens it in a browser unless BROWSER=none or there is no screen."""
+    port, token = _free_port(8888), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--log-level=WARN"]
     command += [f"--ServerApp.root_dir={notebook.resolve().parent}"]
@@ -25,16 +26,17 @@ def main(notebook: Path) -> int:
         command.append("--allow-root")
     # The token goes by the environment, where other users of the machine cannot list it.
     # The kernel of this environment, even where the user has one of the same name of their own.
-    env = os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
-    server = subprocess.Popen(command, env=env)
+    server = subprocess.Popen(command, env=os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"})
+    # Whoever ends this process ends the server with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        while not answers(f"http://127.0.0.1:{port}/api/status?token={token}"):
+        while not _answers(f"http://127.0.0.1:{port}/api/status?token={token}"):
             if server.poll() is not None:
                 return server.returncode or 1
             time.sleep(0.2)
         address = f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}"
         print(f"\n  {notebook} is open at\n  {address}\n  Ctrl-C stops it.\n", flush=True)
-        if has_screen():
+        if browser and _has_screen():
             webbrowser.open(address)
         return server.wait()
     except KeyboardInterrupt:
@@ -44,7 +46,7 @@ def main(notebook: Path) -> int:
         server.wait(20)
 
 
-def free_port(preferred: int) -> int:
+def _free_port(preferred: int) -> int:
     for port in (preferred, 0):
         with socket.socket() as probe:
             try:
@@ -52,10 +54,10 @@ def free_port(preferred: int) -> int:
             except OSError:
                 continue
             return probe.getsockname()[1]
-    raise SystemExit("No port of this machine is free for JupyterLab.")
+    raise AttnWidgetError("No port of this machine is free for JupyterLab.")
 
 
-def answers(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=1).close()
     except OSError:
@@ -63,11 +65,7 @@ def answers(url: str) -> bool:
     return True
 
 
-def has_screen() -> bool:
+def _has_screen() -> bool:
     if os.environ.get("BROWSER") == "none":
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
