@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { render as mount } from "preact";
+import { openArrays } from "./arrays";
 import type { Model } from "./model";
 import { BundleSource } from "./source/bundle";
 import type { BundleHeader, Container } from "./source/container";
@@ -71,10 +72,6 @@ function openRun(place: HTMLElement, container: Container): () => void {
     close();
     ended.abort();
   };
-}
-
-async function openArrays(_place: HTMLElement, _container: Container): Promise<() => void> {
-  throw new Error("This page holds arrays without a model, which this attnwidget cannot show.");
 }
 
 /** The page's own background and the line over the panels. */
