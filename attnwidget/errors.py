@@ -32,3 +32,7 @@ class ModeError(AttnWidgetError):
 
 class ModelError(AttnWidgetError):
     """A model that cannot be loaded or has no part this was asked of."""
+
+
+class ArrayError(AttnWidgetError):
+    """An array that holds something else than what can be drawn, or not as many rows as there are tokens."""

@@ -1,0 +1,86 @@
+"""Square maps of every head in [0, 1]: the page of a run without a model behind it, with the grid, the tokens and the attention panel."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+
+from ..errors import ArrayError
+from ..export.page import Page
+from ..widget.state import State
+from ..widget.wire import Array, pack
+from .given import is_causal
+from .maps import LARGEST, OVER
+
+FACTS = {
+    "dtype": "8 bit",
+    "device": "",
+    "n_ctx": None,
+    "processing": "arrays as given",
+    "bos": "",
+    "bos_switch": False,
+    "answer": "none",
+    "special": [],
+    "selftest": {"passed": True, "notes": []},
+    "modes": [],
+    "scores": [],
+    "metrics": [],
+    # There is no model, so nothing can be ablated, scored or weighed by values: what asks for that is not offered.
+    "plain": True,
+}
+
+
+def fits(values: np.ndarray, causal: bool) -> bool:
+    """Whether 8 bits hold the maps: square, in [0, 1], and defined but above the diagonal."""
+    queries, keys = values.shape[-2:]
+    if queries != keys:
+        return False
+    seen = values[..., np.tril(np.ones((queries, keys), bool))] if causal else values
+    return bool(np.isfinite(seen).all() and seen.min() >= 0 and seen.max() <= 1 + OVER)
+
+
+def run_page(title: str, values: np.ndarray, tokens: list[str], causal: bool | None = None) -> Page:
+    """A page of [layer, head, query, key]; `causal` None: where nothing looks ahead."""
+    causal = is_causal(values) if causal is None else causal
+    if values.size > LARGEST:
+        raise ArrayError(f"attention has {values.size:,} values, and a page takes up to {LARGEST:,}: choose layers or heads first.")
+    layers, heads, n, _ = values.shape
+    steps = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8).reshape(layers * heads, n, n)
+    below = np.tril_indices(n)
+    maps = steps[:, below[0], below[1]] if causal else steps.reshape(layers * heads, n * n)
+    header, buffers = pack(
+        {
+            "kind": "run",
+            "state": _state(tokens, layers, heads, causal),
+            "answers": [],
+            "patterns": {
+                "heads": [(layer, head) for layer in range(layers) for head in range(heads)],
+                "queries": n,
+                "keys": n,
+                "causal": causal,
+                "maps": Array(maps),
+            },
+            "about": {"model": "", "prompt": "", "attnwidget": version("attnwidget")},
+        }
+    )
+    return Page(title, header, buffers)
+
+
+def _state(tokens: list[str], layers: int, heads: int, causal: bool) -> dict:
+    first = [(0, head) for head in range(min(heads, 6))]
+    traits = {name: trait.default() for name, trait in sorted(State.class_traits(sync=True).items())}
+    return {
+        **traits,
+        "tokens": tokens,
+        "n_layers": layers,
+        "n_heads": heads,
+        "n_kv_heads": heads,
+        "causal": causal,
+        "run_key": "recorded",
+        "panels": ["tokens", "grid", "attention"],
+        "tab": "",
+        "selected": first,
+        "shown": first[:1],
+        "facts": FACTS,
+    }
