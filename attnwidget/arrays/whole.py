@@ -61,6 +61,7 @@ def run_page(title: str, values: np.ndarray, tokens: list[str], causal: bool | N
                 "causal": causal,
                 "maps": Array(maps),
             },
+            "title": title,
             "about": {"model": "", "prompt": "", "attnwidget": version("attnwidget")},
         }
     )
@@ -71,7 +72,8 @@ def _state(tokens: list[str], layers: int, heads: int, causal: bool) -> dict:
     first = [(0, head) for head in range(min(heads, 6))]
     traits = {name: trait.default() for name, trait in sorted(State.class_traits(sync=True).items())}
     return {
-        **traits,
+        # What is kept as bytes is a recording of another kind.
+        **{name: value for name, value in traits.items() if not isinstance(value, bytes)},
         "tokens": tokens,
         "n_layers": layers,
         "n_heads": heads,

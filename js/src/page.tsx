@@ -75,10 +75,10 @@ function openRun(place: HTMLElement, container: Container): () => void {
 }
 
 /** The page's own background and the line over the panels. */
-function frame(root: HTMLElement, { about }: BundleHeader): () => void {
+function frame(root: HTMLElement, { about, theme, title }: BundleHeader): () => void {
   const page = root.ownerDocument.documentElement;
   const scheme = matchMedia("(prefers-color-scheme: dark)");
-  const chosen = signal<"light" | "dark" | null>(null);
+  const chosen = signal<"light" | "dark" | null>(theme === "light" || theme === "dark" ? theme : null);
   const system = signal(scheme.matches);
   const follow = () => {
     system.value = scheme.matches;
@@ -100,7 +100,7 @@ function frame(root: HTMLElement, { about }: BundleHeader): () => void {
   });
   const Bar = () => (
     <>
-      <h1 class="aw-h">{about.model}</h1>
+      <h1 class="aw-h">{about.model || String(title ?? "")}</h1>
       <p class="aw-s aw-t2">recorded with attnwidget {about.attnwidget}; this page has no kernel</p>
       <fieldset class="aw-seg" aria-label="Colours of the page">
         {(["light", "dark"] as const).map((theme) => (

@@ -9,7 +9,6 @@ import { revive } from "../source/wire";
 /** `header.arrays`; see attnwidget/arrays/maps.py. */
 export interface Arrays {
   view: "maps" | "patches";
-  title: string;
   lines: boolean;
   /** Indices of the heads selected at first. */
   chosen: number[];
