@@ -102,6 +102,7 @@ class Requests:
 
     def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
         self._reply(request_id, result)
+        self._answered(op, args, result)
         if op == "scores" and result["remaining"] is None:  # a sweep that was stopped half-way is not worth keeping
             with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
                 if args["run_key"] == self._session.key:

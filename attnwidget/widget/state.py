@@ -1,7 +1,7 @@
 """What a person chose, and small facts: the traits every view of the widget shares.
 
-Everything that is *computed* travels as a reply to a request (`ops.py`), never as a trait (but for `scored`): traits are saved with
-the notebook, echoed to every view and re-sent by hosts that keep the whole state, so they stay small.
+Everything that is *computed* travels as a reply to a request (`ops.py`), never as a trait (but for `scored` and `kept`): traits are saved
+with the notebook, echoed to every view and re-sent by hosts that keep the whole state, so they stay small.
 `js/src/state.gen.ts` is generated from this class (`python -m attnwidget.widget.typescript`); a test fails when it is stale.
 """
 
@@ -15,6 +15,9 @@ from .traits import Choice, Heads
 
 PANELS = ("prompt", "tokens", "grid", "outcome", "attention", "tabs")
 TABS = ("overview", "ranking", "kinds", "lens", "generation", "study", "circuit", "compare", "inside")
+# What the kernel alone sets.
+FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts"})
+FACTS |= {"scored", "kept", "widget_id", "error"}
 
 
 class State(t.HasTraits):
@@ -92,5 +95,10 @@ class State(t.HasTraits):
     # The scores computed last, as `Scores` in js/src/source/ops.ts with plain lists: what a saved notebook shows without a kernel, and
     # the one computed thing that is a trait, for that reason alone. Empty until there are some.
     scored = t.Dict().tag(sync=True)
+    # The last answers about what was on screen (`kept.py`), at most 500 kB, for a notebook that is opened without a kernel. Not echoed:
+    # hosts would send it back and forth.
+    kept = t.Bytes(b"").tag(sync=True, echo_update=False)
+    # The model's id in the page, by which a view finds out whether there still is a kernel behind it. Set when it is opened.
+    widget_id = t.Unicode("").tag(sync=True)
     # One sentence; what a gesture in the browser could not do. Exceptions in handlers show nowhere in a notebook.
     error = t.Unicode("").tag(sync=True)

@@ -20,7 +20,7 @@ def type_of(trait: t.TraitType) -> str:
     """The TypeScript type of one trait; a `TypeError` for a trait that has none, so that nothing becomes `any`."""
     if isinstance(trait, t.Enum):
         return " | ".join(f'"{value}"' for value in trait.values)
-    for kind, name in ((t.Bool, "boolean"), (t.Int, "number"), (t.Float, "number"), (t.Unicode, "string")):
+    for kind, name in ((t.Bool, "boolean"), (t.Int, "number"), (t.Float, "number"), (t.Unicode, "string"), (t.Bytes, "DataView")):
         if isinstance(trait, kind):
             return name
     if isinstance(trait, t.Tuple):

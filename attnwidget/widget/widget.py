@@ -22,21 +22,22 @@ from ..loading import load_model
 from ..model import Model
 from ..run import AblatedRun
 from .facts import default_metric, default_score, facts, refused_metric, refused_score
+from .figures import Figures
 from .jobs import worker_of
 from .ops import ablated_run
 from .question import check_name, exactly, question
 from .requests import Requests
+from .saving import Saving
 from .session import Session
-from .state import State
+from .state import FACTS, State
 from .subshells import as_addressed
 from .traits import refusing
 
 _STATIC = Path(str(files("attnwidget"))) / "static"
-_FACTS = frozenset({"tokens", "run_key", "n_layers", "n_heads", "n_kv_heads", "model_name", "causal", "facts", "scored", "error"})
 _ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
 
 
-class AttentionWidget(Requests, State, anywidget.AnyWidget):
+class AttentionWidget(Requests, Figures, Saving, State, anywidget.AnyWidget):
     """Every attention head of a model, live: click a head to see where it looks, click it off and watch the answer change.
 
     Args:
@@ -54,15 +55,16 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
     _css = _STATIC / "widget.css"
 
     def __init__(self, model: object, prompt: str | Sequence[int] | Sequence[Mapping] = "", **traits: object):
-        unknown = sorted(set(traits) - (set(State.class_traits(sync=True)) - _FACTS))
+        unknown = sorted(set(traits) - (set(State.class_traits(sync=True)) - FACTS))
         if unknown:
-            valid = ", ".join(sorted(set(State.class_traits(sync=True)) - _FACTS))
+            valid = ", ".join(sorted(set(State.class_traits(sync=True)) - FACTS))
             raise TypeError(f"{type(self).__name__} has no trait {unknown[0]!r}: there are {valid}.")
         # Observers fire inside super().__init__, so what they read is set before it.
         self.model: Model = load_model(model)
         self._session = Session(self.model, self._renewed)
         self._worker = worker_of(self.model.engine)
         self._studied: tuple[str, bool, list[int]] | None = None
+        self._begin_saving()
         traits.setdefault("prepend_bos", self.model.vocabulary.prepends_bos)
         traits.setdefault("score", default_score(self.model))
         traits.setdefault("metric", default_metric(self.model))
@@ -84,6 +86,7 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
     @t.observe("comm")
     def _opened(self, _change: dict) -> None:
         as_addressed(self.comm)
+        self.widget_id = self.comm.comm_id if self.comm is not None else ""
 
     # -- what is computed -----------------------------------------------------------------------------------------
 
@@ -102,11 +105,14 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
     def scores(self) -> HeadScores:
         """What the grid is coloured by: `w.score` of every head, under `w.metric`, `w.mode` and so on. What is ablation is measured to
         the end, from where the picture has come; what is there already costs nothing."""
+        return exactly(question(self._session, self._scores_asked))
+
+    @property
+    def _scores_asked(self) -> dict:
         asked = {name: getattr(self, name) for name in ("metric", "target", "against", "position", "conditional")}
         two = {name: getattr(self, name) for name in ("other", "discount_special", "renormalise")}
         left = {name: getattr(self, name) for name in ("hide_first", "discount_special", "renormalise")}
-        how = {"ablation": self._intervention, "compared": two, "leaving": left}
-        return exactly(question(self._session, {"method": self.score, **how, **asked}))
+        return {"method": self.score, "ablation": self._intervention, "compared": two, "leaving": left, **asked}
 
     @property
     def comparison(self) -> Comparison | None:
@@ -154,6 +160,7 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
         """Cancels what is being computed and closes every view."""
         if "_worker" in self.__dict__:  # also called when __init__ has failed
             self.cancel()
+            self._end_saving()
             self._session.clear()
         super().close()
 
@@ -206,14 +213,14 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
             self.positions = kept
             self.facts = facts(self.model)  # a bridge may have been folded since
             self.run_key = self._session.start(ids if self._is_studied() else self.prompt, self.prepend_bos)
-            self.scored = {}  # they were another prompt's
+            self.scored, self.kept = {}, b""  # they were another prompt's
 
     def _renewed(self, run_key: str) -> None:
         """The weights have changed, so every number on the page is another model's: a new key makes it ask again."""
         with self.hold_sync():
             self.facts = facts(self.model)
             self.run_key = run_key
-            self.scored = {}
+            self.scored, self.kept = {}, b""
 
     def _set_chat(self, messages: Sequence[Mapping]) -> None:
         text = self.model.chat(messages)
@@ -311,7 +318,7 @@ class AttentionWidget(Requests, State, anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict) -> None:
         """Values from a view. What is not valid is undone there and said in `error`: an exception here would show nowhere."""
-        chosen = {name: value for name, value in sync_data.items() if name not in _FACTS}
+        chosen = {name: value for name, value in sync_data.items() if name not in FACTS}
         try:
             super().set_state(chosen)
         except (ValueError, TypeError, t.TraitError) as error:

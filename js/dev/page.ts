@@ -130,7 +130,9 @@ const state: State = {
   tab: (options.get("tab") as State["tab"]) ?? "ranking",
   target: "",
   threshold: 0.1,
+  kept: new DataView(new ArrayBuffer(0)),
   tokens: ran ? tokens : [],
+  widget_id: "",
 };
 
 document.documentElement.dataset.theme = options.get("theme") ?? "light";

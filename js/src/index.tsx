@@ -3,8 +3,11 @@
 
 import type { InitializeProps, RenderProps } from "@anywidget/types";
 import type { History } from "./history";
+import { watchKernel } from "./kernelwatch";
 import { KernelSource } from "./source/kernel";
+import { SavedSource } from "./source/saved";
 import type { State } from "./state.gen";
+import { hideStill } from "./still";
 import { openView, recordHistory } from "./view";
 
 export { openPage } from "./page";
@@ -19,11 +22,18 @@ export default () => {
     },
     render({ model, el }: RenderProps<State>) {
       history ??= recordHistory(model, undefined);
-      const source = new KernelSource(model);
+      const kernel = new KernelSource(model);
+      const watch = watchKernel(model);
+      const source = new SavedSource(kernel, watch, {
+        kept: () => model.get("kept"),
+        runKey: () => model.get("run_key"),
+      });
+      const unhide = hideStill(model);
       const close = openView(model, el, source, history);
       return () => {
         close();
-        source.dispose();
+        for (const one of [source, watch, kernel]) one.dispose();
+        unhide();
       };
     },
   };

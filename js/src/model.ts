@@ -20,6 +20,7 @@ const KEYS: Record<keyof State, true> = {
   error: true,
   facts: true,
   hide_first: true,
+  kept: true,
   metric: true,
   mode: true,
   model_name: true,
@@ -47,6 +48,7 @@ const KEYS: Record<keyof State, true> = {
   target: true,
   threshold: true,
   tokens: true,
+  widget_id: true,
 };
 export const TRAITS = Object.keys(KEYS) as (keyof State)[];
 
@@ -59,7 +61,9 @@ export interface Traits {
   dispose(): void;
 }
 
-const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
+const same = (a: unknown, b: unknown): boolean =>
+  // Bytes have no text: two are the same only where they are one.
+  a === b || (!ArrayBuffer.isView(a) && !ArrayBuffer.isView(b) && JSON.stringify(a) === JSON.stringify(b));
 
 export function bindTraits(model: Model): Traits {
   const signals = Object.fromEntries(TRAITS.map((key) => [key, signal(model.get(key))])) as {

@@ -13,6 +13,7 @@ export interface State {
   error: string;
   facts: Record<string, unknown>;
   hide_first: boolean;
+  kept: DataView;
   metric: "kl" | "logit_diff" | "probability" | "log_probability" | "entropy" | "perplexity" | "embedding_cosine" | "embedding_l2" | "embedding_cosine_cls" | "embedding_l2_cls";
   mode: "zero" | "scale" | "mean" | "resample" | "permute" | "sparsify" | "uniform" | "previous" | "random" | "first_token";
   model_name: string;
@@ -40,4 +41,5 @@ export interface State {
   target: string;
   threshold: number;
   tokens: string[];
+  widget_id: string;
 }

@@ -53,7 +53,9 @@ export interface Store {
   set(patch: Partial<State>): void;
   source: Source;
   /** False where nothing new can be computed. */
-  live: boolean;
+  readonly live: boolean;
+  /** Of a notebook without one: whether there never was, or no longer is. */
+  readonly lost: "never" | "gone" | null;
   facts: ReadonlySignal<Facts>;
   /** From the traits. */
   ablation: ReadonlySignal<Ablation>;
@@ -336,7 +338,12 @@ export function createStore(
     state,
     set,
     source,
-    live: kernel.live !== false,
+    get live() {
+      return kernel.live !== false;
+    },
+    get lost() {
+      return kernel.lost ?? null;
+    },
     facts,
     ablation,
     outcome,

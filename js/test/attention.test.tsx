@@ -51,7 +51,9 @@ const STATE: State = {
   tab: "",
   target: "",
   threshold: 0,
+  kept: new DataView(new ArrayBuffer(0)),
   tokens: TOKENS,
+  widget_id: "",
 };
 
 /** Rows of halves: a query looks at itself and at the token before it; head 0 has 0.75 on the key before. */

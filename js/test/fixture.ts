@@ -114,7 +114,9 @@ export const state = (patch: Partial<State> = {}): State => ({
   tab: "ranking",
   target: "",
   threshold: 0.1,
+  kept: new DataView(new ArrayBuffer(0)),
   tokens: ["a", " b", " c"],
+  widget_id: "",
   ...patch,
 });
 

@@ -63,7 +63,12 @@ def _graph(sheet: Sheet, circuit: Circuit, shown: list[int], wide: float) -> Non
             spot.x - spot.w / 2, spot.y - spot.h / 2, spot.w, spot.h, ink.FG if last else ink.PAPER, stroke=ink.FG, line=0.7, id=f"node-{i}"
         )
         # The layer stands under the column.
-        short = [node.name, node.name.removeprefix(f"L{node.layer}"), str(node.head) if node.kind == "head" else node.name[:1]]
+        short = [
+            node.name,
+            node.name.removeprefix(f"L{node.layer}"),
+            str(node.head) if node.kind == "head" else node.name[:3],
+            node.name[:1],
+        ]
         size = min(BODY, spot.h * 0.6)
         text = next((name for name in short if fonts.width(name, size, bold=True) <= spot.w - 1.5), "")
         lines = [text]

@@ -48,11 +48,8 @@ def placed(circuit: Circuit, shown: Sequence[int], width: float, height: float) 
             end = circuit.nodes[i].kind == "logits"
             x = width - _LOGITS / 2 if end else (c + 0.5) * pitch
             spots[i] = Spot(x, height * (lane[i] + 0.5) / lanes, _LOGITS if end else wide, 26.0 if end else high, c)
-    named: dict[int, float] = {}
-    for nodes in columns:
-        if circuit.nodes[nodes[0]].kind in ("head", "mlp"):
-            named.setdefault(circuit.nodes[nodes[0]].layer, spots[nodes[0]].x)
-    return spots, [(x, f"L{layer}") for layer, x in named.items()]
+    named = [(spots[nodes[0]].x, circuit.nodes[nodes[0]]) for nodes in columns]
+    return spots, [(x, f"L{node.layer}") for x, node in named if node.kind in ("head", "mlp")]
 
 
 def _stage(node: CircuitNode) -> int:

@@ -10,6 +10,7 @@ import { AblatePanel, Selftest } from "./ablate";
 import { AttentionPanel } from "./attention";
 import { Continued } from "./generation-back";
 import { GridPanel } from "./grid";
+import { Lost } from "./lost";
 import { OutcomePanel } from "./outcome";
 import { Message, Quiet, Setting } from "./parts";
 import { PromptPanel } from "./prompt";
@@ -40,6 +41,7 @@ export function Layout({ store, root }: { store: Store; root: HTMLElement }) {
   return (
     <Setting.Provider value={store.set}>
       <div class="aw-root">
+        <Lost store={store} />
         {has("prompt") && <PromptPanel store={store} />}
         {state.error.value && (
           <Message kind="error">

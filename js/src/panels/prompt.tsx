@@ -12,7 +12,7 @@ export function PromptPanel({ store }: { store: Store }) {
 
 /** Nothing can be run here, so nothing can be typed. */
 function RecordedPrompt({ store }: { store: Store }) {
-  const about = `${modelFacts(store)} · recorded page, no kernel`;
+  const about = `${modelFacts(store)} · ${store.lost ? "" : "recorded page, "}no kernel`;
   return (
     <section class="aw-promptpanel" aria-label="Prompt">
       <div class="aw-prompt">

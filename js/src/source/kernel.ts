@@ -55,7 +55,11 @@ export class KernelSource implements Source {
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#settle(id)?.reject(cancelled());
-        this.#channel.send({ id, op: "cancel" });
+        try {
+          this.#channel.send({ id, op: "cancel" });
+        } catch {
+          // Where nobody hears it, nothing runs.
+        }
       };
       signal?.addEventListener("abort", abort, { once: true });
       this.#waiting.set(id, {

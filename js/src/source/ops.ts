@@ -797,6 +797,8 @@ export interface Source {
   ask<K extends Op>(op: K, args: Ops[K]["args"], options?: AskOptions<Ops[K]["result"]>): Promise<Ops[K]["result"]>;
   /** False where nothing new can be computed: a page without a kernel. Absent: true. */
   readonly live?: boolean;
+  /** Where a notebook has no kernel: whether the page has `never` known one, or it is `gone`. */
+  readonly lost?: "never" | "gone" | null;
   /** The question of this kind that was answered when the page was made, as it was asked; null where none was. Only without a kernel. */
   recorded?<K extends Op>(op: K): Ops[K]["args"] | null;
 }

@@ -11,7 +11,9 @@ const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
  */
 export function patient(source: Source, starting: () => boolean): Source {
   return {
-    live: source.live,
+    get live() {
+      return source.live;
+    },
     recorded: (op) => source.recorded?.(op) ?? null,
     async ask(op, args, options) {
       try {
