@@ -1,8 +1,8 @@
 """One self-contained HTML file: the front end, a recording and a small loader, readable from disk with no request at all.
 
-The recording and the front end lie in the file as base64 of zlib streams, so no text of a prompt or a model is ever parsed as HTML but the title
-and the summary for readers without scripts, which are escaped. The content security policy allows the loader by its hash and modules of the
-browser's own memory, and nothing else.
+The recording and the front end lie in the file as base64 of zlib streams, so no text of a prompt or a model is ever parsed as HTML but
+the title and the summary for readers without scripts, which are escaped. The content security policy allows the loader by its hash and
+modules of the browser's own memory, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ HEIGHT = 760
 
 _LOADER = (Path(__file__).parent / "page.js").read_text(encoding="utf-8").strip()
 
-_CSP = "default-src 'none'; script-src 'sha256-{loader}' blob:; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+_CSP = (
+    "default-src 'none'; script-src 'sha256-{loader}' blob:; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 _HTML = """<!doctype html>
 <html lang="en">
