@@ -19,7 +19,7 @@ from .question import question
 
 MOST = 150_000
 _DPI = (110.0, 84.0, 64.0)  # the first whose picture is small enough
-_COLOURS = 128
+_OF_A_RAMP = {"attention": 80, "effect": 44, "hurt": 36, "probability": 28}
 _TOKENS_UP_TO = 160  # a longer prompt's strip would be the whole picture
 _GAP = 20.0
 
@@ -88,15 +88,35 @@ def _scores_there(w) -> HeadScores | None:
 
 def png(sheet) -> bytes:
     """At most `MOST` bytes, in few colours; drawn with matplotlib's settings as they are, since this is no thread to change them in."""
-    from PIL import Image
-
     for dpi in _DPI:
         out = io.BytesIO()
-        picture = Image.fromarray(sheet.pixels(dpi)).quantize(_COLOURS, method=Image.Quantize.MEDIANCUT)
-        picture.save(out, "PNG", optimize=True)
+        _in_few_colours(sheet.pixels(dpi)).save(out, "PNG", optimize=True)
         if out.tell() <= MOST:
             break
     return out.getvalue()
+
+
+def _in_few_colours(rgb: np.ndarray):
+    """In the nearest of 256 colours: steps of the ramps, the inks, and their way to paper at the edges of letters. A palette made for each
+    picture would turn orange into brown where most of it is blue."""
+    from PIL import Image
+
+    from ..export.figures import ink
+
+    ramps = [ink.colours(ramp, np.linspace(0, 1, steps)) for ramp, steps in _OF_A_RAMP.items()]
+    inks = [ink.FG2, ink.FG3, ink.RULE, ink.RULE2, ink.RAISE, ink.ACCENT, ink.EFFECT_BAR, ink.HURT_BAR, ink.CLEAN, ink.CLEAN2, ink.PAPER]
+    letters = [ink.fade(colour, np.linspace(0, 1, steps)) for colour, steps in ((ink.FG, 24), (ink.EFFECT, 16), (ink.HURT, 8))]
+    palette = np.concatenate([*ramps, [ink.channels(colour) for colour in inks], *letters]).round().astype(np.int32)
+    # A picture has few colours of its own, so each is looked up once.
+    packed = (rgb.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(-1)
+    own, where = np.unique(packed, return_inverse=True)
+    channels = np.stack([own >> 16, (own >> 8) & 255, own & 255], -1).astype(np.int32)
+    nearest = np.concatenate(
+        [((some[:, None] - palette) ** 2).sum(-1).argmin(-1) for some in np.array_split(channels, len(own) // 4096 + 1)]
+    )
+    picture = Image.fromarray(nearest.astype(np.uint8)[where].reshape(packed.shape), "P")
+    picture.putpalette(palette.astype(np.uint8).tobytes())
+    return picture
 
 
 def alternative(w) -> str:

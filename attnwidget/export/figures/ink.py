@@ -43,10 +43,19 @@ def hexed(rgb: np.ndarray) -> str:
     return "#" + "".join(f"{int(c):02x}" for c in rgb)
 
 
+def channels(colour: str) -> np.ndarray:
+    """[3], 0 to 255."""
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.float64)
+
+
+def fade(colour: str, share: np.ndarray) -> np.ndarray:
+    """[..., 3]: from a colour to paper."""
+    return channels(colour) + (channels(PAPER) - channels(colour)) * share[..., None]
+
+
 def ink_on(fill: str) -> str:
     """Black or white, whichever has the larger contrast: never under 4.5 : 1."""
-    channels = [int(fill[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels(fill) / 255)
     return "#000000" if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 else "#ffffff"
 
 
