@@ -41,9 +41,15 @@ def every_head(
     limit: float | None = None,
     causal: bool = False,
 ) -> Maps:
-    """`values` [layer, head, query, key] under the heads' names; `numbers`, `heads`: what the layers and heads were numbered before."""
+    """`values` [layer, head, query, key] under the heads' names; `numbers`, `heads`: what the layers and heads were numbered before.
+
+    The heads of one layer alone are named without it, unless its number is known.
+    """
     n_layers, n_heads, queries, keys = values.shape
     names = [(layer, head) for layer in numbers or range(n_layers) for head in heads or range(n_heads)]
     grid = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    known = numbers is not None or n_layers > 1
     flat = values.reshape(n_layers * n_heads, queries, keys)
-    return Maps(name, flat, rows, columns, grid, [f"L{layer}H{head}" for layer, head in names], limit, causal=causal)
+    return Maps(
+        name, flat, rows, columns, grid, [f"L{layer}H{head}" if known else f"head {head}" for layer, head in names], limit, causal=causal
+    )

@@ -403,6 +403,7 @@ export function createStore(
     isAblated,
     isSelected,
     toggleAblated(heads) {
+      if (facts.peek().plain) return;
       const now = state.ablated.peek();
       const missing = without(heads, now);
       set({ ablated: missing.length > 0 ? [...now, ...missing] : without(now, heads) });

@@ -11,7 +11,6 @@ import { exactNumber, type Matrix, mostAttended, rowsOf, type Scale } from "../d
 import { paintRows, ROW } from "../draw/queryrows";
 import { compact, count } from "../labels";
 import { diverging, rising, SIGNS_ONLY } from "../panels/legend";
-import type { Places } from "./layout";
 import { type ArraysView, valueText, verb } from "./view";
 
 interface Props {
@@ -71,12 +70,12 @@ const LABELS = 88;
 const LISTED = 16;
 
 /** One query, every selected head. */
-export function QueryRows({ view, places }: Props & { places: Places }) {
+export function QueryRows({ view, side }: Props & { side: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const place = useComputed(() => {
     const { columnLabels } = view.part.value;
     const heads = view.selected.value.slice(0, LISTED);
-    const column = Math.max(6, Math.min(WIDEST, Math.floor((places.side - NAMES) / columnLabels.length)));
+    const column = Math.max(6, Math.min(WIDEST, Math.floor((side - NAMES) / columnLabels.length)));
     const top = Math.min(LABELS, 12 + 7 * Math.max(3, ...columnLabels.map((label) => clip(label).length)));
     return { heads, column, top, width: column * columnLabels.length + 1, height: top + ROW * heads.length + 1 };
   });
@@ -175,13 +174,20 @@ export function MostAttended({ view, matrix, names }: Props & { matrix: Matrix; 
   );
 }
 
+function ticksOf({ signed, max }: Scale): [string, string, string] {
+  if (!signed && max === 1) return ["0", "0.25", "1.0"];
+  const end = compact(max);
+  // The middle of a square-root scale is a quarter of its end.
+  return signed ? [`−${end}`, "0", `+${end}`] : ["0", compact(max / 4), end];
+}
+
 /** The scale with its true ticks, what the values are, and how precisely they are here. */
 export function Legend({ view, scale, children }: Props & { scale: Scale; children?: ComponentChildren }) {
   const part = view.part.value;
   const { signed, max } = scale;
-  const end = compact(max);
-  const ticks = signed ? [`−${end}`, "0", `+${end}`] : ["0", compact(max / 4), end];
-  const beyond = part.largest > max * (1 + 1e-3);
+  const ticks = ticksOf(scale);
+  // A scale of one picture ends at what is largest in it.
+  const beyond = max === part.scale.max && part.largest > max * (1 + 1e-3);
   return (
     <div class="aw-map-legend">
       <span class="aw-map-scale" role="img" aria-label={`Square-root colour scale from ${ticks[0]} to ${ticks[2]}`}>

@@ -18,8 +18,8 @@ export interface Places {
   small: { size: number; perRow: number; gap: number };
   /** Width that the large picture may take. */
   room: number;
-  /** Width of what stands beside or below it. */
-  side: number;
+  /** Width of what stands beside a picture that is `taken` wide, or below it. */
+  side(taken: number): number;
 }
 
 export function places(width: number): Places {
@@ -29,7 +29,8 @@ export function places(width: number): Places {
   const size = columns === 1 ? Math.max(24, Math.floor((width - (perRow - 1) * gap) / perRow)) : 112;
   const maps = columns === 1 ? 0 : perRow * size + gap + GUTTER;
   const room = width - maps - (columns === 3 ? SIDE + GUTTER : 0);
-  return { columns, small: { size, perRow, gap }, room, side: columns === 3 ? SIDE : width };
+  const side = (taken: number) => (columns === 3 ? width - maps - taken - GUTTER : width);
+  return { columns, small: { size, perRow, gap }, room, side };
 }
 
 export const wholeOf = (m: Pick<Matrix, "n" | "rows">): Window => ({ query: 0, key: 0, count: m.n, rows: rowsOf(m) });

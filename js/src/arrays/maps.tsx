@@ -8,7 +8,7 @@ import { MatrixTable } from "../panels/maptable";
 import { Quiet, Segmented } from "../panels/parts";
 import { Legend, Magnifier, MostAttended, QueryRows, Readout } from "./beside";
 import { HeadGrid, SmallMaps, type Thumb } from "./heads";
-import { places as placesAt } from "./layout";
+import { columnsFrame, places as placesAt, plotFrame } from "./layout";
 import { Lines, Plot } from "./plot";
 import type { ArraysView } from "./view";
 
@@ -19,6 +19,14 @@ export function Maps({ view }: { view: ArraysView }) {
   const m = view.large.value;
   const long = Math.max(m.n, rowsOf(m)) > FEW;
   const magnified = long && !view.lines.value;
+  const taken = useComputed(() => {
+    const { rowLabels, columnLabels } = view.part.value;
+    const { room } = placesAt(view.width.value);
+    return view.lines.value
+      ? columnsFrame(room, view.large.value, rowLabels, columnLabels).width
+      : plotFrame(room, view.large.value, rowLabels, columnLabels, view.dpr.value).width;
+  });
+  const side = places.side(taken.value);
   return (
     <>
       {!view.few.value && <HeadGrid view={view} thumb={thumb} />}
@@ -41,11 +49,11 @@ export function Maps({ view }: { view: ArraysView }) {
           {view.lines.value ? <Lines view={view} places={places} /> : <Plot view={view} places={places} />}
           {table.value && <Table view={view} />}
         </div>
-        <div class="aw-att-side" style={{ "--aw-side": `${places.side}px` }}>
+        <div class="aw-att-side" style={{ "--aw-side": `${side}px` }}>
           {places.columns === 3 && <Readout view={view} />}
           <div class="aw-arr-beside">
             {magnified && <Magnifier view={view} />}
-            {m.n <= FEW && <QueryRows view={view} places={places} />}
+            {m.n <= FEW && <QueryRows view={view} side={side} />}
             {long && <MostAttended view={view} matrix={m} names={view.part.value.columnLabels} />}
           </div>
         </div>

@@ -14,7 +14,7 @@ import type { Patches } from "./data";
 import { HeadGrid, SmallMaps, type Thumb } from "./heads";
 import { type Places, places as placesAt } from "./layout";
 import { Large } from "./maps";
-import { type End, keyOfPatch, paintOver, patchFrame, patchMatrix, patchOf, ring } from "./patchmap";
+import { type End, faded, keyOfPatch, paintOver, patchFrame, patchMatrix, patchOf, ring } from "./patchmap";
 import { pointOf, press, useLabel } from "./plot";
 import { type ArraysView, valueText } from "./view";
 
@@ -97,7 +97,7 @@ export function PatchesView({ view }: { view: ArraysView }) {
           <Picture view={view} patches={patches} places={places} map={map} picture={picture} />
           {table.value && <Table view={view} map={map.value} />}
         </div>
-        <div class="aw-att-side" style={{ "--aw-side": `${places.side}px` }}>
+        <div class="aw-att-side">
           {places.columns === 3 && <Readout view={view} />}
           <MostAttended view={view} matrix={whole.value} names={view.part.value.columnLabels} />
         </div>
@@ -200,8 +200,8 @@ function Picture({ view, patches, places, map, picture }: PictureProps) {
     if (!g) return;
     const image = picture.value ? loaded.value : null;
     if (image) {
-      g.drawImage(image, f.left, f.top, f.width, f.height);
-      paintOver(g, map.value, f);
+      g.drawImage(faded(image, f, view.dpr.value, view.dark.value), f.left, f.top, f.width, f.height);
+      paintOver(g, map.value, f, view.dark.value);
     } else paintMap(g, map.value, f, view.dark.value, view.dpr.value, view.ink.value.ui);
   });
   useSignalEffect(() => {

@@ -34,20 +34,42 @@ export function patchFrame(room: number, m: Matrix): Frame {
   return { width: side, height: cell * rowsOf(m), left: 0, top: 0, side, window: wholeOf(m), axes: "box" };
 }
 
+/** The picture in grey, near the background: colour is left to attention. */
+export function faded(image: CanvasImageSource, f: Frame, dpr: number, dark: boolean): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(f.width * dpr);
+  canvas.height = Math.round(f.height * dpr);
+  const g = canvas.getContext("2d", { willReadFrequently: true });
+  if (!g) return canvas;
+  g.fillStyle = dark ? "#000" : "#fff";
+  g.fillRect(0, 0, canvas.width, canvas.height);
+  g.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const pixels = g.getImageData(0, 0, canvas.width, canvas.height);
+  const { data } = pixels;
+  for (let i = 0; i < data.length; i += 4) {
+    const grey = 0.299 * data[i]! + 0.587 * data[i + 1]! + 0.114 * data[i + 2]!;
+    const shade = dark ? FADED * grey : 255 - FADED * (255 - grey);
+    data[i] = data[i + 1] = data[i + 2] = shade;
+  }
+  g.putImageData(pixels, 0, 0);
+  return canvas;
+}
+const FADED = 0.75;
+
 /** The picture shows through where little is looked at. */
-export function paintOver(g: CanvasRenderingContext2D, m: Matrix, f: Frame): void {
+export function paintOver(g: CanvasRenderingContext2D, m: Matrix, f: Frame, dark: boolean): void {
   const size = cellSize(f);
   for (let row = 0; row < rowsOf(m); row++) {
     for (let column = 0; column < m.n; column++) {
       const value = valueAt(m, row, column);
       if (value === null) continue;
       const { ramp, t } = tone(value, m.scale);
-      // The end of the ramp that stands out from a photograph is its dark one, whatever the theme.
-      g.fillStyle = `rgba(${rgb(ramp, 0.25 + 0.75 * t, false).join(",")},${(0.85 * t).toFixed(3)})`;
+      g.fillStyle = `rgba(${rgb(ramp, t, dark).join(",")},${(MOST_COVERED * t).toFixed(3)})`;
       g.fillRect(f.left + column * size, f.top + row * size, size, size);
     }
   }
 }
+const MOST_COVERED = 0.9;
 
 /** A frame around a patch that is seen on any picture. */
 export function ring(

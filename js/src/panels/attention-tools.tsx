@@ -19,7 +19,7 @@ export function AttentionTools({ store, view }: Props) {
   return (
     <div class="aw-row aw-att-tools">
       <h3 class="aw-h">Attention</h3>
-      <KindSwitch store={store} />
+      {!store.facts.value.plain && <KindSwitch store={store} />}
       {view.shown.value && (
         <>
           <Segmented
@@ -65,6 +65,9 @@ const MADE: Record<State["aggregate"], string> = {
 
 function Many({ store }: { store: Store }) {
   const { aggregate } = store.state;
+  const made = (Object.keys(MADE) as State["aggregate"][]).filter(
+    (kind) => kind !== "rollout" || !store.facts.value.plain,
+  );
   const unused = aggregate.value !== "" && store.attending.aggregated.value === null;
   return (
     <>
@@ -73,7 +76,7 @@ function Many({ store }: { store: Store }) {
         <Select
           label="What is drawn large"
           value={unused ? "" : aggregate.value}
-          options={(Object.keys(MADE) as State["aggregate"][]).map((value) => ({ value, text: MADE[value] }))}
+          options={made.map((value) => ({ value, text: MADE[value] }))}
           onPick={(value) =>
             store.set(
               value === "" ? { aggregate: "" } : { aggregate: value as State["aggregate"], attention_kind: "raw" },

@@ -18,6 +18,7 @@ const LEGENDS = 240;
 
 export function GridPanel({ store, room }: { store: Store; room: number }) {
   const { state, ui, ranking } = store;
+  const plain = store.facts.value.plain === true;
   const scores = store.scores.value.value;
   const effect = scores?.kind === "effect";
   const view = state.cell_view.value;
@@ -39,35 +40,41 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
     <section class="aw-gridpanel" aria-label="Heads">
       <div class="aw-row aw-gridbar" style={width}>
         <span class="aw-h">Heads</span>
-        <ScorePick store={store} />
+        {!plain && <ScorePick store={store} />}
         <span class="aw-grow" />
-        <Segmented
-          label="Cell shows"
-          value={view}
-          options={[
-            { value: "patterns", text: "Patterns" },
-            { value: "scores", text: "Scores" },
-          ]}
-          onPick={(cell_view) => store.set({ cell_view })}
-        />
-        <Segmented
-          label="Click does"
-          value={ui.tool.value}
-          options={[
-            { value: "look", text: "Look", title: "A click shows and selects a head" },
-            { value: "ablate", text: "Ablate", title: "A click turns a head off or on" },
-          ]}
-          onPick={(tool) => {
-            ui.tool.value = tool;
-          }}
-        />
+        {!plain && (
+          <>
+            <Segmented
+              label="Cell shows"
+              value={view}
+              options={[
+                { value: "patterns", text: "Patterns" },
+                { value: "scores", text: "Scores" },
+              ]}
+              onPick={(cell_view) => store.set({ cell_view })}
+            />
+            <Segmented
+              label="Click does"
+              value={ui.tool.value}
+              options={[
+                { value: "look", text: "Look", title: "A click shows and selects a head" },
+                { value: "ablate", text: "Ablate", title: "A click turns a head off or on" },
+              ]}
+              onPick={(tool) => {
+                ui.tool.value = tool;
+              }}
+            />
+          </>
+        )}
       </div>
-      <div class="aw-row aw-scoreline" style={width}>
-        <ScoreStatus store={store} />
-        <span class="aw-grow" />
-        <GivenAblated store={store} />
-        <TopHeads store={store} />
-      </div>
+      {!plain && (
+        <div class="aw-row aw-scoreline" style={width}>
+          <ScoreStatus store={store} />
+          <span class="aw-grow" />
+          <GivenAblated store={store} />
+          <TopHeads store={store} />
+        </div>
+      )}
       {trouble && <ErrorMessage error={trouble} onRetry={store.scores.retry} />}
       {store.thumbnails.error.value && (
         <ErrorMessage error={store.thumbnails.error.value} onRetry={store.thumbnails.retry} />
@@ -90,7 +97,7 @@ export function GridPanel({ store, room }: { store: Store; room: number }) {
                 dark={ui.dark.value}
               />
             )}
-            <MarkLegend approximate={approximate} bars={view === "patterns"} />
+            <MarkLegend approximate={approximate} bars={view === "patterns"} ablation={!plain} />
             {view === "patterns" && block > 1 && <span class="aw-t3">largest value in blocks of {block} tokens</span>}
           </div>
           {scores && (

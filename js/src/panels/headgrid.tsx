@@ -164,7 +164,7 @@ export function HeadGrid({ store, room }: { store: Store; room: number }) {
             ref={rows}
             role="grid"
             aria-multiselectable="true"
-            aria-label={`Heads, ${layers} layers by ${heads}. Enter shows, A ablates.`}
+            aria-label={`Heads, ${layers} layers by ${heads}. Enter shows${store.facts.value.plain ? "" : ", A ablates"}.`}
             onClick={click}
             onKeyDown={key}
             onPointerDown={down}
@@ -197,6 +197,7 @@ function Band({ heads, cell, row, side }: { heads: Head[]; cell: number; row: nu
 
 function describeSpot(store: Store, spot: Spot): string[] {
   const ablates = store.ui.tool.value === "ablate";
+  if (store.facts.value.plain) return describePlain(store, spot);
   if (spot[1] === -1)
     return [`Layer ${spot[0]}`, "", ablates ? "click ablates it" : "click selects · Alt-click ablates"];
   if (spot[0] === -1) return [`Head ${spot[1]}`, "of every layer", "click selects · Alt-click ablates"];
@@ -207,4 +208,10 @@ function describeSpot(store: Store, spot: Spot): string[] {
   const facts = [scores && `${scores.label} ${written(entry, scores)}`, state].filter(Boolean).join(" · ");
   const off = store.isAblated(head) ? "restores" : "ablates";
   return [headName(head), facts, ablates ? `click ${off}` : `click shows · Alt-click or A ${off}`];
+}
+
+function describePlain(store: Store, [layer, head]: Spot): string[] {
+  if (head === -1) return [`Layer ${layer}`, "", "click selects"];
+  if (layer === -1) return [`Head ${head}`, "of every layer", "click selects"];
+  return [headName([layer, head]), store.isSelected([layer, head]) ? "selected" : "", "click shows"];
 }

@@ -51,9 +51,11 @@ function OfHead({ store, view, head }: Props & { head: Head }) {
       ) : (
         group && <span class="aw-s aw-t2">{group}</span>
       )}
-      <button type="button" class="aw-btn" onClick={() => store.toggleAblated([head])}>
-        {off ? "Restore" : "Ablate"}
-      </button>
+      {!store.facts.value.plain && (
+        <button type="button" class="aw-btn" onClick={() => store.toggleAblated([head])}>
+          {off ? "Restore" : "Ablate"}
+        </button>
+      )}
       {note && <span class={note.instead ? "aw-s aw-instead" : "aw-s aw-t2"}>{note.text}</span>}
     </>
   );

@@ -79,17 +79,27 @@ export function BarLegend(props: { label: string; unit: string; max: number; eff
 }
 
 /** `bars`: an approximate score is a thin bar, not a small square. */
-export function MarkLegend({ approximate, bars }: { approximate: boolean; bars: boolean }) {
+export function MarkLegend({
+  approximate,
+  bars,
+  ablation,
+}: {
+  approximate: boolean;
+  bars: boolean;
+  ablation: boolean;
+}) {
   return (
     <>
       <span>
         <i class="aw-key-selected" />
         selected
       </span>
-      <span>
-        <Off text="" />
-        ablated
-      </span>
+      {ablation && (
+        <span>
+          <Off text="" />
+          ablated
+        </span>
+      )}
       <span class="aw-t3">layers →, heads ↓</span>
       {approximate && (
         <span>

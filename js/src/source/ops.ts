@@ -30,6 +30,8 @@ export interface Facts {
   modes: ModeFact[];
   scores: ScoreFact[];
   metrics: MetricFact[];
+  /** Attention without a model: what would ablate, score or weigh by values is not offered. */
+  plain?: boolean;
 }
 export interface ModeFact {
   name: string; // the trait's value: "first_token"
