@@ -7,6 +7,7 @@ import { kinds, overview } from "./findings";
 import { wordOf } from "./generation";
 import { composition, ov, qk, qkCircuit, why } from "./inside";
 import { lens, lensColumn } from "./lens";
+import { page, pageParts } from "./page-parts";
 import { aggregate, weighted } from "./weighted";
 
 export interface Shape {
@@ -130,6 +131,10 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
       return comparedPatterns(tokens, args as never, causal, pattern);
     case "compare_many":
       return comparedMany(shape, args as never);
+    case "page_parts":
+      return { result: pageParts(layers * heads, tokens.length) };
+    case "page":
+      return page(args as never);
     case "embedding":
       return { result: embedding((args.ablation as { heads: [number, number][] }).heads.length, tokens.length) };
     case "overview":

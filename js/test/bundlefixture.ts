@@ -1,7 +1,10 @@
 // A recording with two layers of two heads, three tokens: the clean answer and each head off, patterns to 8 bits, and some panels' answers.
 
+import { bindTraits } from "../src/model";
+import { PageModel } from "../src/page";
 import type { BundleHeader, Container } from "../src/source/container";
 import type { Ablation, Choice, Head, Odds, Outcome } from "../src/source/ops";
+import type { State } from "../src/state.gen";
 import { state } from "./fixture";
 
 export const run_key = "recorded";
@@ -109,4 +112,10 @@ export function stub(buffers: DataView[], values: number[], shape: number[], dty
   const data = dtype === "uint8" ? Uint8Array.from(values) : Float32Array.from(values);
   buffers.push(new DataView(data.buffer));
   return { $buffer: buffers.length - 1, dtype, shape, scale: 1 };
+}
+
+/** Traits as a view has them, without a host. */
+export function signalsOf(patch: Partial<State> = {}) {
+  const model = new PageModel({ ...state(patch) } as unknown as Record<string, unknown>);
+  return bindTraits(model);
 }

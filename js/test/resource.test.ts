@@ -50,6 +50,20 @@ describe("resource", () => {
     expect(it.value.value).toBe("two");
   });
 
+  it("keeps the last answer under a failure, but not where nobody will ever answer the question", async () => {
+    const { n, asked, it } = setup();
+    asked[0]!.resolve("one");
+    await tick();
+    n.value = 2;
+    asked[1]!.reject(new OpError("No.", "failed"));
+    await tick();
+    expect([it.value.value, it.current.value]).toEqual(["one", false]);
+    n.value = 3;
+    asked[2]!.reject(new OpError("Not recorded.", "needs-kernel"));
+    await tick();
+    expect([it.value.value, it.error.value!.kind]).toEqual([null, "needs-kernel"]);
+  });
+
   it("an older failure does not end the newer request", async () => {
     const { n, asked, it } = setup();
     n.value = 2;

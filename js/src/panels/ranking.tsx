@@ -25,6 +25,7 @@ export function RankingPanel({ store }: { store: Store }) {
   const copied = useSignal("");
   const grid = state.panels.value.includes("grid");
   const error = store.scores.error.value;
+  const lacking = error?.kind === "needs-kernel";
   const list = ranking.listed.value;
   const columns = columnsOf(scores, ranking.all.value);
   const width = store.ui.width.value;
@@ -47,9 +48,9 @@ export function RankingPanel({ store }: { store: Store }) {
         {!grid && <GivenAblated store={store} />}
         <TopHeads store={store} />
       </div>
-      {/* The grid has said it already. */}
-      {error && !grid && <ErrorMessage error={error} onRetry={store.scores.retry} />}
-      {!scores && <p class="aw-s aw-t2">{waiting(store)}</p>}
+      {/* The grid has said it already, but for what nobody will compute: the list stays empty. */}
+      {error && (!grid || lacking) && <ErrorMessage error={error} onRetry={store.scores.retry} />}
+      {!scores && !lacking && <p class="aw-s aw-t2">{waiting(store)}</p>}
       {scores && (
         <>
           <div class="aw-row aw-rankbar">

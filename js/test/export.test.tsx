@@ -1,0 +1,175 @@
+// Saving a page: what is offered, what it adds up to, and the file that comes in pieces.
+
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createExporting, type MadePage } from "../src/exporting";
+import create from "../src/index";
+import { fileSize } from "../src/labels";
+import type { PageParts, Source } from "../src/source/ops";
+import { signalsOf } from "./bundlefixture";
+import { fakeModel } from "./fixture";
+
+const PARTS: PageParts = {
+  parts: [
+    { name: "patterns", label: "patterns of all 12 heads", bytes: 1_200_000, exact: true, seconds: null, chosen: true },
+    { name: "ablations", label: "each head off, alone", bytes: 400_000, exact: false, seconds: 12, chosen: true },
+    { name: "lens", label: "layer by layer", bytes: 50_000, exact: true, seconds: 3, chosen: false },
+  ],
+  base: 300_000,
+  note: "Sizes as measured on this run.",
+};
+const later = (ms = 0) => new Promise<void>((done) => setTimeout(done, ms));
+const WHOLE = Uint8Array.from({ length: 10 }, (_, i) => i + 1);
+
+/** A kernel that gives `WHOLE` in pieces of at most `most` bytes. */
+function kernel(most = 4) {
+  const asked: { op: string; args: Record<string, unknown> }[] = [];
+  const source = {
+    async ask(op: string, args: Record<string, unknown>, { signal }: { signal?: AbortSignal } = {}) {
+      asked.push({ op, args });
+      await later();
+      if (signal?.aborted) throw new Error("cancelled");
+      if (op === "page_parts") return PARTS;
+      const data = WHOLE.slice(Number(args.offset), Number(args.offset) + most);
+      return { name: "run.html", bytes: WHOLE.length, html: { dtype: "uint8", shape: [data.length], scale: 1, data } };
+    },
+  };
+  return { source: source as unknown as Source, asked };
+}
+
+describe("what goes into a page", () => {
+  it("is asked while the section is open, and again when what is on screen changes", async () => {
+    const { source, asked } = kernel();
+    const { state, set } = signalsOf();
+    const exporting = createExporting(state, source, () => {});
+    await later();
+    expect(asked).toEqual([]);
+    exporting.open.value = true;
+    await later(5);
+    expect(asked).toEqual([{ op: "page_parts", args: { run_key: "run-1" } }]);
+    set({ selected: [[1, 1]] });
+    await later(5);
+    expect(asked).toHaveLength(2);
+    exporting.dispose();
+  });
+  it("adds up to what is chosen, exact only where all of it is", async () => {
+    const { source } = kernel();
+    const exporting = createExporting(signalsOf().state, source, () => {});
+    exporting.open.value = true;
+    await later(5);
+    expect(exporting.total.value).toEqual({ bytes: 1_900_000, exact: false, seconds: 12 });
+    exporting.choose("ablations", false);
+    expect(exporting.total.value).toEqual({ bytes: 1_500_000, exact: true, seconds: null });
+    exporting.choose("lens", true);
+    expect(exporting.total.value).toEqual({ bytes: 1_550_000, exact: true, seconds: 3 });
+    exporting.dispose();
+  });
+});
+
+describe("saving", () => {
+  async function saved(source: Source) {
+    const made: MadePage[] = [];
+    const exporting = createExporting(signalsOf().state, source, (page) => made.push(page));
+    exporting.open.value = true;
+    await later(5);
+    exporting.choose("ablations", false);
+    exporting.choose("lens", true);
+    exporting.save();
+    await later(40);
+    return { made, exporting };
+  }
+  it("fetches the file piece by piece, and hands over all of it under its name", async () => {
+    const blobs: Blob[] = [];
+    const url = vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
+      blobs.push(blob as Blob);
+      return "blob:made";
+    });
+    const { source, asked } = kernel(4);
+    const { made, exporting } = await saved(source);
+    const pages = asked.filter(({ op }) => op === "page").map(({ args }) => args);
+    expect(pages.map(({ offset }) => offset)).toEqual([0, 4, 8]);
+    expect(pages[0]!.parts).toEqual(["patterns", "lens"]);
+    expect(made).toEqual([{ name: "run.html", bytes: 10, url: "blob:made" }]);
+    expect([...new Uint8Array(await blobs[0]!.arrayBuffer())]).toEqual([...WHOLE]);
+    expect(blobs[0]!.type).toBe("text/html");
+    exporting.dispose();
+    url.mockRestore();
+  });
+  it("says so where the file ends too early, and hands over nothing", async () => {
+    const { source, asked } = kernel(0);
+    const { made, exporting } = await saved(source);
+    expect(made).toEqual([]);
+    expect(exporting.page.error.value!.message).toBe("The page ended after 0 of 10 bytes.");
+    expect(asked.filter(({ op }) => op === "page")).toHaveLength(1);
+    exporting.dispose();
+  });
+  it("stops between two pieces when it is cancelled", async () => {
+    const { source, asked } = kernel(1);
+    const exporting = createExporting(signalsOf().state, source, () => {
+      throw new Error("nothing is to be handed over");
+    });
+    exporting.open.value = true;
+    await later(5);
+    exporting.save();
+    await later(3);
+    exporting.page.cancel();
+    const before = asked.length;
+    await later(30);
+    expect(asked.length).toBeLessThanOrEqual(before + 1);
+    expect(exporting.page.error.value!.kind).toBe("cancelled");
+    exporting.dispose();
+  });
+  it("writes sizes as people read them", () => {
+    expect([499, 340_000, 999_499, 999_600, 2_149_000].map(fileSize)).toEqual([
+      "0 kB",
+      "340 kB",
+      "999 kB",
+      "1.0 MB",
+      "2.1 MB",
+    ]);
+  });
+});
+
+describe("the section in the prompt bar", () => {
+  let close: (() => void) | undefined;
+  beforeEach(() => {
+    HTMLCanvasElement.prototype.getContext = (() => null) as never;
+  });
+  afterEach(() => {
+    close?.();
+    document.body.replaceChildren();
+  });
+  it("opens on a button, lists the parts with their sizes, and saves", async () => {
+    const model = fakeModel();
+    model.delay = 1;
+    const el = document.body.appendChild(document.createElement("div"));
+    const widget = create();
+    const signal = new AbortController().signal;
+    widget.initialize({ model, signal } as never);
+    await act(() => {
+      close = widget.render({ model, el, signal } as never);
+    });
+    const wait = () => act(() => later(30));
+    await wait();
+    const button = (name: string) => [...el.querySelectorAll("button")].find((one) => one.textContent === name)!;
+    expect(el.querySelector(".aw-export")).toBeNull();
+    await act(async () => button("Export").click());
+    await wait();
+    expect(button("Export").getAttribute("aria-expanded")).toBe("true");
+    const section = el.querySelector<HTMLElement>(".aw-export")!;
+    expect(section.querySelectorAll("input[type=checkbox]")).toHaveLength(4);
+    expect(section.querySelector(".aw-export-parts")!.textContent).toMatch(/Together≈ \d/);
+    const clicked: [string, string][] = [];
+    const click = vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
+      clicked.push([this.download, this.href]);
+    });
+    await act(async () => button("Save page").click());
+    await wait();
+    click.mockRestore();
+    expect(clicked).toHaveLength(1);
+    expect(clicked[0]![0]).toMatch(/\.html$/);
+    expect(clicked[0]![1]).toMatch(/^blob:/);
+    expect(section.querySelector("[role=status]")!.textContent).toContain("Saved.");
+    expect(section.querySelector("a")!.download).toBe(clicked[0]![0]);
+  });
+});
