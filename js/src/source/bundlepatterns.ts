@@ -3,8 +3,8 @@
 import { hasHead, headName } from "../labels";
 import { nameSome } from "../scorewords";
 import type { Book } from "./bundlebook";
-import type { Ablation, Aggregate, Head, MapNote, Ops, Patterns, Tensor, Thumbnails } from "./ops";
-import { floats, stack } from "./patterns";
+import type { Ablation, Aggregate, Head, Ops, Patterns, Tensor, Thumbnails } from "./ops";
+import { floats, joinNotes, type Note, noteOf, stack } from "./patterns";
 import { revive } from "./wire";
 
 /** As attnwidget/widget/ops.py has it. */
@@ -84,46 +84,49 @@ export function patterns(book: Book, from: Recording | null, args: Ops["patterns
   const ablated = ablation.heads.length > 0;
   const side = from?.keys ?? book.tokens.length;
   const nothing = new Float32Array(side * side).fill(Number.NaN);
-  const known = heads.map((head) => own.get(String(head)) ?? cleanMap(head));
-
-  function cleanMap(head: Head) {
+  const known = heads.map((head): Known => {
+    const recorded = own.get(String(head));
+    if (recorded) return recorded;
     const bytes = from?.bytes(head);
     if (!bytes) return { map: nothing, change: nothing, note: NOT_RECORDED };
     const map = asFloats(bytes);
     return unchanged(book, ablation, head)
-      ? { map, change: new Float32Array(map.length), note: EIGHT_BIT }
-      : { map, change: nothing, note: cleanWords(ablation, head) };
-  }
+      ? { map, change: new Float32Array(map.length), note: { text: EIGHT_BIT } }
+      : { map, change: nothing, note: { text: cleanWords(ablation, head), instead: "clean" } };
+  });
   if (known.every(({ note }) => note === NOT_RECORDED)) return null;
+  const joined = (maps: Float32Array[]) => stack(maps, side);
   return {
     heads,
-    maps: stack(
-      known.map(({ map }) => map),
-      side,
+    maps: joined(known.map(({ map }) => map)),
+    change: ablated ? joined(known.map(({ change }) => change ?? nothing)) : null,
+    ...joinNotes(
+      heads,
+      known.map(({ note }) => note),
     ),
-    change: ablated
-      ? stack(
-          known.map(({ change }) => change ?? nothing),
-          side,
-        )
-      : null,
-    notes: notesOf(heads, known),
   };
 }
 
-const NOT_RECORDED = "not recorded in this page";
+interface Known {
+  map: Float32Array;
+  change: Float32Array | null;
+  note: Note | null;
+}
+
+const NOT_RECORDED: Note = { text: "not recorded in this page", instead: "nothing" };
 
 /** By head, what was recorded of patterns with this ablation. */
-function ownMaps(book: Book, ablation: Ablation) {
-  const found = new Map<string, { map: Float32Array; change: Float32Array | null; note: string | null }>();
+function ownMaps(book: Book, ablation: Ablation): Map<string, Known> {
+  const found = new Map<string, Known>();
   const wanted = book.ablation(ablation);
   for (const entry of book.of("patterns")) {
     if (book.ablation(entry.args.ablation) !== wanted) continue;
-    const { heads, maps, change } = entry.result();
+    const { heads, maps, change, notes } = entry.result();
     const width = maps.shape[1]! * maps.shape[2]!;
     const of = (tensor: Tensor, i: number) => floats(tensor).subarray(i * width, (i + 1) * width);
+    const rounded = maps.dtype === "uint8" ? { text: EIGHT_BIT } : null;
     heads.forEach((head, i) => {
-      const note = maps.dtype === "uint8" ? EIGHT_BIT : null;
+      const note = noteOf(notes, head) ?? rounded;
       found.set(String(head), { map: of(maps, i), change: change && of(change, i), note });
     });
   }
@@ -143,19 +146,6 @@ function cleanWords({ heads }: Ablation, head: Head): string {
   return hasHead(heads, head)
     ? `clean pattern; its change with ${which} off was not recorded`
     : `clean run: with ${which} off it was not recorded`;
-}
-
-function notesOf(heads: Head[], known: { note: string | null }[]): MapNote[] {
-  const texts = [...new Set(known.map(({ note }) => note))].filter((note) => note !== null);
-  return texts.map((text) => ({
-    heads: heads.filter((_, i) => known[i]!.note === text),
-    text,
-    ...(text === NOT_RECORDED
-      ? { instead: "nothing" as const }
-      : text === EIGHT_BIT
-        ? {}
-        : { instead: "clean" as const }),
-  }));
 }
 
 /** As attnwidget/analysis/aggregates.py says it. */
