@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +28,7 @@ from importlib.metadata import version
 import transformers
 import attnwidget
 from attnwidget import AttentionWidget, load_model
+from attnwidget.cli.lessons import shipped
 
 config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)
 model = load_model(transformers.GPT2LMHeadModel(config).eval())
@@ -37,7 +39,7 @@ data = bundle[0] if isinstance(bundle, tuple) else bundle
 state = w.get_state()
 print(json.dumps({
     "file": attnwidget.__file__, "version": version("attnwidget"), "mime": sorted(data),
-    "esm": len(state["_esm"]), "css": len(state["_css"]), "kl": float(w.run.kl()),
+    "esm": len(state["_esm"]), "css": len(state["_css"]), "kl": float(w.run.kl()), "lessons": str(shipped()),
 }))
 """
 
@@ -63,6 +65,19 @@ def test_both_carry_the_built_front_end(distributions):
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     assert all(sizes.get(name, 0) > 100 for name in BUILT), sizes.keys()
+
+
+def test_the_wheel_carries_the_lessons(distributions):
+    lessons = {path.name: path.read_bytes() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    with zipfile.ZipFile(distributions[1]) as archive:
+        shipped = {
+            name.rsplit("/", 1)[1]: archive.read(name)
+            for name in archive.namelist()
+            if re.fullmatch(r"attnwidget/lessons/[^/]+\.ipynb", name)
+        }
+        entries = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt"))
+    assert shipped == lessons
+    assert "attnwidget = attnwidget.cli:main" in entries
 
 
 def test_neither_carries_what_nobody_needs(distributions):
@@ -100,6 +115,22 @@ def test_it_installs_without_node_and_renders(kind, distributions, tmp_path):
     assert seen["esm"] > 1000
     assert seen["css"] > 100
     assert seen["kl"] >= 0
+    assert Path(seen["lessons"]) == Path(seen["file"]).parent / "lessons"
+    _the_command_works(Path(python).parent / "attnwidget", env, tmp_path, seen["version"])
+
+
+def _the_command_works(command: Path, env: dict[str, str], folder: Path, version: str) -> None:
+    """By the script that pip made: its version, and what `doctor` says of this installation."""
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, env=env, cwd=folder, check=False)
+    assert (done.returncode, done.stdout) == (0, f"attnwidget {version}\n"), done.stderr
+    done = subprocess.run([command, "doctor", "--json"], capture_output=True, text=True, env=env, cwd=folder, check=False)
+    found = json.loads(done.stdout)["findings"]
+    # What JupyterLab loads of anywidget is in the environment that the dependencies are borrowed from.
+    wrong = [
+        finding["text"] for finding in found if finding["level"] == "broken" and "JupyterLab would find no extension" not in finding["text"]
+    ]
+    assert not wrong
+    assert {"front end", "self-test"} <= {finding["topic"] for finding in found if finding["level"] == "ok"}
 
 
 def test_without_node_and_without_a_built_front_end_it_says_so(tmp_path):
