@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ..ablation import Ablation
 from ..drawable import Drawable
 from ..errors import ModelError
 from ..heads import Head
@@ -64,6 +65,11 @@ def embedding_change(run: AblatedRun, *, pooling: str = "mean", special: str = "
         raise ModelError("A change needs something to compare with: give an ablated run, run.ablate(heads).")
     positions = pooled_positions(run, pooling, special)
     clean, ablated = (embedding(of, positions) for of in (run.clean, run))
+    return change_of(run.clean, run.ablation, clean, ablated, pooling, positions)
+
+
+def change_of(run: Run, ablation: Ablation, clean: Tensor, ablated: Tensor, pooling: str, positions: tuple[int, ...]) -> EmbeddingChange:
+    """`embedding_change` from vectors [d_model] that are there: that of the clean `run`, and that with `ablation`."""
     return EmbeddingChange(
         clean=clean.cpu().numpy(),
         ablated=ablated.cpu().numpy(),
@@ -71,8 +77,8 @@ def embedding_change(run: AblatedRun, *, pooling: str = "mean", special: str = "
         l2=l2_distance(clean, ablated).item(),
         pooling=pooling,
         positions=positions,
-        heads=run.heads,
-        baseline=run.ablation.describe() if run.heads else "nothing ablated",
+        heads=ablation.heads,
+        baseline=ablation.describe() if ablation.heads else "nothing ablated",
         processing=run.model.processing,
         dtype=str(run.model.dtype).removeprefix("torch."),
     )

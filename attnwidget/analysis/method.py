@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from ..ablation import Ablation
 from ..heads import Head
@@ -16,6 +17,11 @@ Progress = Callable[[int, int, str], None]
 """`progress(done, total, text)`, called between chunks; what it raises ends the computation."""
 Partial = Callable[[np.ndarray, np.ndarray], None]
 """`partial(values, known)`, [layer, head] both, after each chunk: the first measure's values so far, and where they are."""
+
+
+Rows = Callable[[Sequence[Head], Tensor, Sequence[int]], None]
+"""`rows(heads, answers, positions)` after each chunk of a sweep: the answers with each of these heads ablated, [head, position, vocabulary]
+at `positions`, or [head, class]."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Asked:
     partial: Partial
     position: int | None = None
     """Where a method looks that asks nothing of the answer."""
+    rows: Rows | None = None
+    """Of the sweep only."""
 
     @property
     def measure(self) -> Measure:

@@ -8,8 +8,9 @@ import pandas as pd
 from torch import Tensor
 
 from .. import metrics
+from ..ablation import Ablation
 from ..drawable import Drawable
-from ..run import AblatedRun
+from ..run import AblatedRun, Run
 from .measure import named
 
 
@@ -98,11 +99,32 @@ def outcome(
     `rows` are the `k` most probable tokens of either run, by the larger of the two probabilities. `target` is the clean run's first choice
     unless given; `against` is what overtook it, else the best other token of the clean run.
     """
-    model, clean_run = run.model, run.clean
-    ablated = bool(run.ablation.heads)
     at = run.position(position)
-    clean = _Row(clean_run.logits_at(at))
-    other = _Row(run.logits_at(at)) if ablated else None
+    return outcome_of(
+        run.clean,
+        run.ablation,
+        Prediction(run.clean.logits_at(at)),
+        Prediction(run.logits_at(at)) if run.ablation.heads else None,
+        at,
+        target=target,
+        against=against,
+        k=k,
+    )
+
+
+def outcome_of(
+    run: Run,
+    ablation: Ablation,
+    clean: Prediction,
+    other: Prediction | None,
+    at: int,
+    *,
+    target: str | int | None = None,
+    against: str | int | None = None,
+    k: int = 10,
+) -> Outcome:
+    """`outcome` from predictions that are there: that of the clean `run`, and with `ablation` that of the ablated one."""
+    model = run.model
 
     def choice(token_id: int) -> Choice:
         return Choice(token_id, model.token(token_id), clean.odds(token_id), other.odds(token_id) if other else None)
@@ -125,12 +147,12 @@ def outcome(
         logit_diff=None if foil is None else _logit_diff(chosen, foil),
         kl=metrics.kl(clean.logits, other.logits) if other else None,
         entropy=Pair(metrics.entropy(clean.logits), metrics.entropy(other.logits) if other else None),
-        note=_note(run, at),
+        note=_note(run, ablation, at),
     )
 
 
-class _Row:
-    """One prediction, with its log-probabilities computed once."""
+class Prediction:
+    """Logits [vocabulary] or [class], with their log-probabilities computed once."""
 
     def __init__(self, logits: Tensor):
         self.logits = logits
@@ -141,7 +163,7 @@ class _Row:
         return Odds(self.log_probs[token_id].exp().item(), self.logits[token_id].item(), metrics.rank(self.logits, token_id))
 
 
-def _either(clean: _Row, other: _Row | None, k: int) -> list[int]:
+def _either(clean: Prediction, other: Prediction | None, k: int) -> list[int]:
     rows = [clean] if other is None else [clean, other]
     k = min(k, len(clean.logits))
     ids = dict.fromkeys(i for row in rows for i in metrics.best(row.logits, k))
@@ -153,8 +175,8 @@ def _logit_diff(target: Choice, against: Choice) -> Pair:
     return Pair(target.clean.logit - against.clean.logit, ablated)
 
 
-def _note(run: AblatedRun, at: int) -> str:
+def _note(run: Run, ablation: Ablation, at: int) -> str:
     model = run.model
     where = "The whole text." if model.answer == "class" else "Last token." if at == len(run.ids) - 1 else f"Token {at}."
-    what = f"{run.ablation.describe()}, {model.processing}" if run.ablation.heads else model.processing.capitalize()
+    what = f"{ablation.describe()}, {model.processing}" if ablation.heads else model.processing.capitalize()
     return f"{where} {what}, exact, {str(model.dtype).removeprefix('torch.')}."

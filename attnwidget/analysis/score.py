@@ -16,7 +16,7 @@ from .direct import direct_logit, output_norm
 from .headscores import HeadScores
 from .integrated import integrated_gradients
 from .measure import EMBEDDING_METRICS, METRICS, Measure, make_measure, named
-from .method import Asked, Found, Method, Partial, Progress
+from .method import Asked, Found, Method, Partial, Progress, Rows
 from .origin import origin
 from .qkfix import attribution_qkfix
 from .sweep import ablation
@@ -176,9 +176,11 @@ def score_each(
     chunk: int | None = None,
     progress: Progress | None = None,
     partial: Partial | None = None,
+    rows: Rows | None = None,
     **options: object,
 ) -> dict[str | None, HeadScores]:
-    """`score` for several metrics at one position, by name. A sweep answers all of them in the passes of one."""
+    """`score` for several metrics at one position, by name. A sweep answers all of them in the passes of one, and gives `rows` the answers
+    themselves."""
     if method not in METHODS:
         raise AttnWidgetError(f"No method {method!r}: there are {', '.join(METHODS)}.")
     chosen = METHODS[method]
@@ -209,6 +211,7 @@ def score_each(
                 progress=progress or (lambda done, total, text: None),
                 partial=partial or (lambda values, known: None),
                 position=position,
+                rows=rows,
             )
         )
 

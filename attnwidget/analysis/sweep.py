@@ -47,6 +47,10 @@ def ablation(asked: Asked) -> Found:
             answered, first = at, int(measure.row(measure.before).argmax())
     firsts = asked.empty()
 
+    if idle and asked.rows is not None:
+        before = model.engine.logits(run._recording, run._resid[-1], positions or None)
+        for head in idle:
+            asked.rows([head], before, positions)
     if idle:
         # What is not defined for the run itself is no effect of 0.
         nothing = [0.0 if np.isfinite(_effects(measure, measure.before[None])[0]) else np.nan for measure in asked.measures]
@@ -75,6 +79,8 @@ def ablation(asked: Asked) -> Found:
             for index, of, none in zip(indices, chosen.tolist(), undefined, strict=True):
                 firsts[heads[index]] = np.nan if none else of
             del rows
+        if asked.rows is not None:
+            asked.rows([heads[index] for index in indices], logits, positions)
         del logits  # all positions of a chunk are the largest thing there is
         for index in indices:
             known[heads[index]] = True
