@@ -46,6 +46,16 @@ from .analysis import (
     value_weighted,
     without_first,
 )
+from .arrays import (
+    attention_heads,
+    attention_layers,
+    attention_patches,
+    attention_pattern,
+    attention_patterns,
+    cross_attention,
+    head_view,
+    model_view,
+)
 from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
 from .health import doctor
@@ -92,6 +102,11 @@ __all__ = [
     "Study",
     "TokenError",
     "ValueWeighted",
+    "attention_heads",
+    "attention_layers",
+    "attention_patches",
+    "attention_pattern",
+    "attention_patterns",
     "attention_rollout",
     "attention_sources",
     "causal_gain",
@@ -99,16 +114,19 @@ __all__ = [
     "compare_many",
     "composition",
     "counterfactual",
+    "cross_attention",
     "detect_heads",
     "discover_circuit",
     "doctor",
     "embedding_change",
     "generate",
     "head_statistics",
+    "head_view",
     "layer_impact",
     "load_model",
     "logit_lens",
     "mean_attention",
+    "model_view",
     "ov",
     "overview",
     "qk",
