@@ -56,7 +56,7 @@ from .arrays import (
     head_view,
     model_view,
 )
-from .errors import AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
+from .errors import ArrayError, AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
 from .heads import Head
 from .health import doctor
 from .loading import load_model
@@ -69,6 +69,7 @@ __all__ = [
     "AblatedRun",
     "Ablation",
     "Alignment",
+    "ArrayError",
     "AttentionAggregate",
     "AttentionSources",
     "AttentionView",
