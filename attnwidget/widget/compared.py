@@ -29,17 +29,29 @@ _PLACES = {"max_difference": "max_query", "js_worst": "js_query", "tv_worst": "t
 
 def answer(session: Session, args: dict, job: Job) -> dict:
     """The pictures and the answers first, then the effects, each way measured for as long as `patience` allows."""
-    asked, metric = pair(args), arguments.text(args, "metric")
-    if metric not in EVERY_METRIC or refused_metric(session.model, metric) is not None:
-        metric = default_metric(session.model)
-    about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
-    compared = Compared(session, asked, metric, about, job.chunk)
+    compared = _compared(session, args, job)
     session.compared = compared
     if arguments.switch(args, "causal") and compared.refused is None:
         # What was waited for is there; the sweeps may take long, and let all go first that is waited for.
         job.priority = LAST
         _measure(compared, job, arguments.seconds(args, "patience", PATIENCE))
     return _painted(compared)
+
+
+def whole(session: Session, args: dict, job: Job) -> dict:
+    """`answer` with all effects, measured in one go and beside what is on screen."""
+    compared = _compared(session, args, job)
+    for sweep in compared.sweeps.values() if compared.refused is None else ():
+        sweep.finish(job.chunk)
+    return _painted(compared)
+
+
+def _compared(session: Session, args: dict, job: Job) -> Compared:
+    asked, metric = pair(args), arguments.text(args, "metric")
+    if metric not in EVERY_METRIC or refused_metric(session.model, metric) is not None:
+        metric = default_metric(session.model)
+    about = {"position": arguments.position(args), "target": arguments.text(args, "target"), "against": arguments.text(args, "against")}
+    return Compared(session, asked, metric, about, job.chunk)
 
 
 def _measure(compared: Compared, job: Job, patience: float | None) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..analysis.embedding import embedding_change
+from ..analysis.embedding import EmbeddingChange, embedding_change
 from ..analysis.pooling import POOLINGS
 from ..run import AblatedRun
 
 
 def answer(run: AblatedRun) -> dict:
-    """`Embedding` of js/src/source/ops.ts, by each way of pooling."""
-    changes = [embedding_change(run, pooling=pooling) for pooling in POOLINGS]
+    """`EmbeddingChange` of js/src/source/ops.ts, by each way of pooling."""
+    return packed([embedding_change(run, pooling=pooling) for pooling in POOLINGS])
+
+
+def packed(changes: Sequence[EmbeddingChange]) -> dict:
     return {
         "rows": [
             {

@@ -17,6 +17,17 @@ MOST = 128  # positions of one table: what a page asks for is a window of the pr
 def table(run: AblatedRun, args: dict, job: Job) -> dict:
     """`Lens` in js/src/source/ops.ts."""
     positions, middle = arguments.positions(args, MOST), arguments.switch(args, "middle")
+    return _together(run, _both(run, positions, arguments.text(args, "target"), 1, middle, job))
+
+
+def everywhere(run: AblatedRun, positions: list[int], target: str, k: int, job: Job) -> tuple[dict, list[dict]]:
+    """The table, and the column of each position, from one reading of the stream at all points."""
+    lenses = _both(run, positions, target, k, True, job)
+    return _together(run, lenses), [_column(lenses, i) for i in range(len(positions))]
+
+
+def _both(run: AblatedRun, positions: list[int], target: str, k: int, middle: bool, job: Job) -> list[LogitLens]:
+    """Of the clean run, and of the ablated one where there is one."""
     sides = [run.clean, run] if run.ablation.heads else [run.clean]
     lenses: list[LogitLens] = []
     for i, side in enumerate(sides):
@@ -24,7 +35,11 @@ def table(run: AblatedRun, args: dict, job: Job) -> dict:
         def chunk(done: int, total: int, text: str, part: int = i) -> None:
             job.chunk(part * total + done, len(sides) * total, text)
 
-        lenses.append(logit_lens(side, positions, target=arguments.text(args, "target"), k=1, middle=middle, progress=chunk))
+        lenses.append(logit_lens(side, positions, target=target, k=k, middle=middle, progress=chunk))
+    return lenses
+
+
+def _together(run: AblatedRun, lenses: list[LogitLens]) -> dict:
     clean = lenses[0]
     return {
         "points": clean.points,
@@ -33,7 +48,7 @@ def table(run: AblatedRun, args: dict, job: Job) -> dict:
         "clean": _table(clean),
         "ablated": _table(lenses[1]) if len(lenses) > 1 else None,
         "impact": _impact(run, clean) if len(lenses) > 1 else None,
-        "texts": {str(i): token for lens in lenses for i, token in lens.top_tokens.items()},
+        "texts": _texts(lenses, [lens.top_ids[:, :, 0] for lens in lenses]),
         "note": lenses[-1].note,
     }
 
@@ -44,14 +59,22 @@ def column(run: AblatedRun, args: dict, job: Job) -> dict:
     k, middle = max(1, min(20, arguments.integer(args.get("k", 5)))), arguments.switch(args, "middle")
     clean = logit_lens(run.clean, position, k=k, middle=middle)
     ablated = logit_lens(run, position, k=k, middle=middle) if run.ablation.heads else None
-    lenses = [lens for lens in (clean, ablated) if lens is not None]
+    return _column([lens for lens in (clean, ablated) if lens is not None], 0)
+
+
+def _column(lenses: list[LogitLens], i: int) -> dict:
+    clean, ablated = lenses[0], lenses[1] if len(lenses) > 1 else None
     return {
         "points": clean.points,
-        "position": position,
-        "clean": _choices(clean),
-        "ablated": _choices(ablated) if ablated else None,
-        "texts": {str(i): token for lens in lenses for i, token in lens.top_tokens.items()},
+        "position": clean.positions[i],
+        "clean": _choices(clean, i),
+        "ablated": _choices(ablated, i) if ablated else None,
+        "texts": _texts(lenses, [lens.top_ids[:, i] for lens in lenses]),
     }
+
+
+def _texts(lenses: list[LogitLens], ids: list[np.ndarray]) -> dict[str, str]:
+    return {str(i): lens.top_tokens[i] for lens, some in zip(lenses, ids, strict=True) for i in np.unique(some).tolist()}
 
 
 def _table(lens: LogitLens) -> dict:
@@ -65,8 +88,8 @@ def _table(lens: LogitLens) -> dict:
     }
 
 
-def _choices(lens: LogitLens) -> dict:
-    return {"top": _floats(lens.top_ids[:, 0]), "probability": _floats(lens.top_probabilities[:, 0])}
+def _choices(lens: LogitLens, i: int) -> dict:
+    return {"top": _floats(lens.top_ids[:, i]), "probability": _floats(lens.top_probabilities[:, i])}
 
 
 def _impact(run: AblatedRun, lens: LogitLens) -> Array:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 
 from ..engine.interrupt import Cancelled
 from ..errors import AttnWidgetError, ModeError, PromptTooLongError
 from . import generation
 from .jobs import Job
 from .ops import OPS, Stale
+from .pages import NOTED, PAGE_OPS
 from .painted import saved
 from .wire import pack
 
@@ -33,23 +35,26 @@ class Requests:
         elif op == "study_ids":
             self._answer_study_ids(request_id, args)
         elif isinstance(op, str) and op in OPS:
-            self._submit(request_id, op, args)
+            self._submit(request_id, op, args, OPS[op].priority, lambda job: OPS[op].answer(self._session, args, job))
+        elif isinstance(op, str) and op in PAGE_OPS:
+            compute, priority = PAGE_OPS[op]
+            self._submit(request_id, op, args, priority, lambda job: compute(self, args, job))
         else:
-            known = ", ".join(["prompt", "study_ids", *OPS, "cancel"])
+            known = ", ".join(["prompt", "study_ids", *OPS, *PAGE_OPS, "cancel"])
             self._fail(request_id, AttnWidgetError(f"No request {str(op)[:40]!r}: there are {known}."))
 
-    def _submit(self, request_id: str, op: str, args: dict) -> None:
+    def _submit(self, request_id: str, op: str, args: dict, priority: int, work: Callable[[Job], object]) -> None:
         view = request_id.rsplit("-", 1)[0]
         self._worker.submit(
             Job(
                 id=request_id,
                 owner=id(self),
                 replaces=f"{view}:{op}",
-                work=lambda job: OPS[op].answer(self._session, args, job),
+                work=work,
                 done=lambda result: self._done(request_id, op, args, result),
                 failed=lambda error: self._fail(request_id, error),
                 progress=lambda *progress: self._progress(request_id, *progress),
-                priority=OPS[op].priority,
+                priority=priority,
             )
         )
 
@@ -103,6 +108,8 @@ class Requests:
     def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
         self._reply(request_id, result)
         self._answered(op, args, result)
+        if op in NOTED:
+            self._session.note(op, args, result)
         if op == "scores" and result["remaining"] is None:  # a sweep that was stopped half-way is not worth keeping
             with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
                 if args["run_key"] == self._session.key:

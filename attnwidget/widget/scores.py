@@ -45,7 +45,7 @@ def _ablation(asked: Question, job: Job, patience: float | None) -> dict:
         return together(measured, where, estimate, finished=finished, seconds=sweep.seconds, remaining=sweep.remaining)
 
     job.chunk(0, 1, "Estimating", now(None))
-    estimate = _estimate(asked, job)
+    estimate = estimated(asked, job)
     if sweep is not None:
         job.chunk(*sweep.progress, now(estimate))
         for _ in steps(sweep, job, patience):
@@ -90,7 +90,7 @@ def zeroing(session: Session, args: dict, job: Job) -> dict[str, HeadScores]:
     return exact
 
 
-def _estimate(asked: Question, job: Job) -> HeadScores | None:
+def estimated(asked: Question, job: Job) -> HeadScores | None:
     """Attribution of the same question; None where it cannot be had, for the exact values will come all the same."""
     try:
         return found(replace(asked, name="attribution"), job.chunk).scores

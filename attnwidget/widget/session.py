@@ -6,21 +6,25 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..analysis.circuit import Circuit
 from ..analysis.comparison import Comparison
 from ..analysis.headscores import HeadScores
+from ..analysis.singles import Singles
 from ..analysis.studied import Study
 from ..errors import PromptError
 from ..model import Model
 from ..run import AblatedRun, Run
 from .sweep import Sweep
 
+Result = TypeVar("Result")
+
 _KEPT = 8  # ablated runs: a residual stream each; enough for undo, redo and two views
 _KEPT_SCORES = 64  # a number per head each: every metric of a few sweeps, and the statistics
 _KEPT_SWEEPS = 6  # of the heads ablated, given others or not; of heads exchanged with another prompt, both ways
 _KEPT_COMPARISONS = 4
+_KEPT_SINGLES = 2  # the answers with each head ablated alone: what a page is made of, for a mode and a target each
 _KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
 
 
@@ -50,6 +54,8 @@ class Session:
         self._study: Study | None = None
         self._circuit: Circuit | None = None
         self._comparisons: OrderedDict[Hashable, Comparison] = OrderedDict()
+        self._singles: OrderedDict[Hashable, Singles] = OrderedDict()
+        self._noted: dict[str, tuple[dict, object]] = {}
         self.compared: object = None
         """The prompt beside another as it was asked for last, with what there is of its effects (`comparing.Compared`)."""
 
@@ -148,14 +154,36 @@ class Session:
 
     def comparison(self, key: Hashable, make: Callable[[], Comparison]) -> Comparison:
         """The comparison of the prompt with another under `key`. It is made without the lock: cells may use the model meanwhile."""
+        return self._made(self._comparisons, key, _KEPT_COMPARISONS, make)
+
+    def singles(self, key: Hashable, make: Callable[[], Singles]) -> Singles:
+        """The answers with each head ablated alone under `key`, made without the lock."""
+        return self._made(self._singles, key, _KEPT_SINGLES, make)
+
+    def has_singles(self, key: Hashable) -> bool:
+        with self._lock:
+            return self._clean is not None and not self._clean.outdated and key in self._singles
+
+    def _made(self, store: OrderedDict, key: Hashable, most: int, make: Callable[[], Result]) -> Result:
         with self._lock:
             clean = self.clean
-            if (kept := self._comparisons.get(key)) is not None:
-                self._comparisons.move_to_end(key)
+            if (kept := store.get(key)) is not None:
+                store.move_to_end(key)
                 return kept
         made = make()
         with self._lock:
-            return made if clean is not self._clean else _kept(self._comparisons, key, _KEPT_COMPARISONS, lambda: made)
+            return made if clean is not self._clean else _kept(store, key, most, lambda: made)
+
+    def note(self, op: str, args: dict, result: object) -> None:
+        """Keeps what a view was answered last of its kind: a page can hold it."""
+        with self._lock:
+            if args.get("run_key") == self.key:
+                self._noted[op] = (args, result)
+
+    def noted(self, op: str) -> tuple[dict, object] | None:
+        """What was asked last of this kind about the present run, and the answer; None where there is none, or the weights have changed."""
+        with self._lock:
+            return None if self._clean is None or self._clean.outdated else self._noted.get(op)
 
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
@@ -166,7 +194,7 @@ class Session:
     def _forget(self) -> None:
         self._clean = self._study = self._circuit = None
         self.compared = None
-        for kept in (self._ablated, self._scores, self._sweeps, self._references, self._comparisons):
+        for kept in (self._ablated, self._scores, self._sweeps, self._references, self._comparisons, self._singles, self._noted):
             kept.clear()
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from ..analysis.headscores import HeadScores
 from ..analysis.measure import EMBEDDING_METRICS, METRICS
+from ..analysis.method import Progress
 from ..analysis.score import METHODS, scorable, score_each
 from ..heads import Head
 from ..run import Run
@@ -90,12 +92,19 @@ class Sweep:
 
     def step(self) -> None:
         """Measures the next few heads. Where it is ended before its time, by whatever is raised, it has measured none."""
+        self._measure(self._next)
+
+    def finish(self, progress: Progress) -> None:
+        """Measures all that are left in one go, whose passes do not hang on how long the last ones took."""
+        self._measure(lambda: self._left, progress)
+
+    def _measure(self, chosen: Callable[[], list[Head]], progress: Progress | None = None) -> None:
         with self._lock:
             if self.finished:
                 return
-            heads = self._next()
+            heads = chosen()
             start = time.monotonic()
-            found = score_each(self.run, "ablation", self.metrics, heads=heads, **self._asked)
+            found = score_each(self.run, "ablation", self.metrics, heads=heads, progress=progress, **self._asked)
             took = time.monotonic() - start
             work = sum(map(self._cost, heads))
             for name, new in found.items():

@@ -25,6 +25,7 @@ from .facts import default_metric, default_score, facts, refused_metric, refused
 from .figures import Figures
 from .jobs import worker_of
 from .ops import ablated_run
+from .pages import Pages
 from .question import check_name, exactly, question
 from .requests import Requests
 from .saving import Saving
@@ -37,7 +38,7 @@ _STATIC = Path(str(files("attnwidget"))) / "static"
 _ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
 
 
-class AttentionWidget(Requests, Figures, Saving, State, anywidget.AnyWidget):
+class AttentionWidget(Requests, Figures, Pages, Saving, State, anywidget.AnyWidget):
     """Every attention head of a model, live: click a head to see where it looks, click it off and watch the answer change.
 
     Args:

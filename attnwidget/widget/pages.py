@@ -1,0 +1,104 @@
+"""A widget as a page: `w.page()`, `w.to_html()`, and the requests behind the page's own button."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import AttnWidgetError
+from ..export.page import Page
+from ..heads import HeadsLike, parse_heads
+from . import arguments
+from .jobs import BACKGROUND, SOON, Job
+from .ops import Stale
+from .pageparts import PageParts, page_parts
+from .recordable import NOTED as NOTED
+from .recording import Progress, quiet, record
+from .wire import Array
+
+PIECE = 512 * 1024
+"""Bytes of one reply: hosts refuse large messages."""
+
+
+class Pages:
+    """The part of `AttentionWidget` that makes pages of it."""
+
+    def to_html(
+        self,
+        path: str | Path,
+        include: Iterable[str] | None = None,
+        heads: HeadsLike | None = None,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Writes the widget as it is now as one HTML file that opens from disk with no kernel and no network, and returns its path.
+
+        Args:
+            path: of the file; one that is there is replaced.
+            include: which parts are in, as `w.page_parts()` names them; by default those it marks as chosen.
+            heads: those whose patterns are in, instead of the parts about patterns.
+            progress: `progress(done, total, text)`; what it raises ends it, and no file is written.
+
+        Single heads can be ablated in the page: the answers were measured here, one sweep for all. Patterns are in to 8 bits, ± 0.002.
+        """
+        path = Path(path)
+        if not path.absolute().parent.is_dir():
+            raise AttnWidgetError(f"There is no folder {path.absolute().parent}: make it, or save the page elsewhere.")
+        return self.page(include, heads, progress).save(path)
+
+    def page(self, include: Iterable[str] | None = None, heads: HeadsLike | None = None, progress: Progress | None = None) -> Page:
+        """As `to_html`, but for the file: `.save(path)` writes it, `.nbytes` is its size, and a notebook shows it in a frame."""
+        job = quiet(progress)
+        with self.lock:
+            chosen = None if heads is None else parse_heads(heads, self.n_layers, self.n_heads)
+            parts = [part.name for part in page_parts(self, job).parts if part.chosen] if include is None else include
+            return Page(_title(self), *record(self, parts, chosen, job))
+
+    def page_parts(self) -> PageParts:
+        """What a page of the widget as it is now can hold, how many bytes and how many seconds each part takes: a few heads are ablated,
+        and a few positions read, to tell."""
+        with self.lock:
+            return page_parts(self, quiet())
+
+
+def _title(widget: Pages) -> str:
+    text = " ".join(widget.prompt.split())
+    return f"{widget.model_name}: {text if len(text) <= 80 else text[:79] + '…'}"
+
+
+# -- as requests --------------------------------------------------------------------------------------------------------
+
+
+def _asked_parts(widget: Pages, args: dict, job: Job) -> PageParts:
+    _present(widget, args)
+    return page_parts(widget, job)
+
+
+def _asked_page(widget: Pages, args: dict, job: Job) -> dict:
+    _present(widget, args)
+    parts, offset = args.get("parts"), arguments.integer(args.get("offset", 0))
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise AttnWidgetError("parts must be a list of names.")
+    asked = args.get("run_key"), tuple(parts)
+    if offset == 0:
+        page = Page(_title(widget), *record(widget, parts, None, job))
+        widget._page_made = asked, page.html().encode()
+    made, data = getattr(widget, "_page_made", (None, b""))
+    if made != asked or not 0 <= offset <= len(data):
+        raise AttnWidgetError("This page is no longer there: save it again.")
+    piece = np.frombuffer(data, np.uint8)[offset : offset + PIECE]
+    if offset + len(piece) == len(data):
+        widget._page_made = None, b""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", widget.model_name).strip("-.") or "page"
+    return {"name": f"attnwidget-{name}.html", "bytes": len(data), "html": Array(piece)}
+
+
+def _present(widget: Pages, args: dict) -> None:
+    if args.get("run_key") != widget._session.key:
+        raise Stale
+
+
+PAGE_OPS = {"page_parts": (_asked_parts, SOON), "page": (_asked_page, BACKGROUND)}
+"""By request, `compute(widget, args, job)` and its priority: what a page holds follows from traits, which a session does not have."""
