@@ -26,6 +26,8 @@ from .errors import ModeError, ModelError, PositionError
 from .heads import Head, HeadLike, HeadsLike, parse_head
 
 if TYPE_CHECKING:
+    from circuitsvis.utils.render import RenderedHTML
+
     from .model import Model
 
 # Positions whose logits are in memory at once when every position is asked for: 49,152 tokens x 128 x 4 bytes = 25 MB.
@@ -242,6 +244,29 @@ class Run(Drawable):
                 picked = metrics.log_probabilities(rows[: len(followed)])
                 log_probs.append(picked.gather(-1, ids[[p + 1 for p in followed]][:, None].to(picked.device))[:, 0])
         return torch.cat(log_probs) if log_probs else torch.empty(0), torch.cat(first)
+
+    # -- elsewhere ------------------------------------------------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per token: position, token, id, `first_choice` there and `next_log_probability`, log p of the prompt's own next token
+        (nats, NaN at the last; only where the model predicts it). With heads ablated also those of the clean run, as `clean_...`."""
+        from .export.runframe import run_frame
+
+        return run_frame(self)
+
+    def to_circuitsvis(self, kind: str = "attention_heads", **options: object) -> RenderedHTML:
+        """One of CircuitsVis's own views, filled with this run.
+
+        Args:
+            kind: `attention_heads`, `attention_patterns`, `attention_pattern` (of one head): the patterns as they act in this run.
+                `colored_tokens`, `colored_tokens_multi`: a number for each token, `values=` [token] or [token, kind of value] with
+                `labels=`, or where `heads=` look from `query=` (their mean, or a column each). `token_log_probs` (with `top_k=`),
+                `model_performance`: how well each next token is predicted; CircuitsVis leaves the first one out.
+            layer, heads: all heads of one layer, or the heads named; neither: all. Above 250,000 values it warns.
+        """
+        from .export.circuitsvis import to_circuitsvis
+
+        return to_circuitsvis(self, kind, **options)
 
     # -- variants -------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,33 @@ class KindScores:
         low = np.where(np.isnan(self.low), self.values, self.low)
         return low > self.chance + ROUNDING
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row per head: head, layer, index, score, low, high, excess (over chance); `attrs` has label, formula, chance and reason."""
+        layers, heads = self.values.shape
+        rows = [
+            {
+                "head": str(Head(layer, head)),
+                "layer": layer,
+                "index": head,
+                "score": self.values[layer, head],
+                "low": self.low[layer, head],
+                "high": self.high[layer, head],
+                "excess": self.excess[layer, head],
+            }
+            for layer in range(layers)
+            for head in range(heads)
+        ]
+        frame = pd.DataFrame(rows)
+        frame.attrs = {name: getattr(self, name) for name in ("label", "formula", "chance", "reason")}
+        return frame
+
+    def __repr__(self) -> str:
+        layers, heads = self.values.shape
+        if np.isnan(self.values).all():
+            return f"KindScores({self.label}: undefined for all {layers * heads} heads; {self.reason})"
+        best = Head(*divmod(int(np.nanargmax(self.values)), heads))
+        return f"KindScores({self.label}: {layers * heads} heads, largest {self.values[best]:.3g} at {best}, chance {self.chance:.3g})"
+
 
 @dataclass(frozen=True)
 class HeadKinds(Drawable):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import pandas as pd
+
 from ..run import AblatedRun
 from .outcome import Pair
 
@@ -17,6 +19,11 @@ class WholePrompt:
 
     perplexity: Pair
     top1_changed: float | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: perplexity_clean, perplexity_ablated, top1_changed; NaN where a number is undefined."""
+        row = {"perplexity_clean": self.perplexity.clean, "perplexity_ablated": self.perplexity.ablated, "top1_changed": self.top1_changed}
+        return pd.DataFrame([row], dtype=float)
 
     def __repr__(self) -> str:
         changed = "nothing ablated" if self.top1_changed is None else f"first choice changed at {self.top1_changed:.0%} of positions"

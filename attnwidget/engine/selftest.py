@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -53,6 +54,13 @@ class SelfTest:
     def proved(self) -> bool:
         """Whether z was compared with pattern times values, which says that what is zeroed is one head and not another slice."""
         return any(check.name == "z is a head" and check.passed for check in self.checks)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per check: name, passed, difference (the largest absolute one, NaN where nothing was compared), meaning."""
+        frame = pd.DataFrame([vars(check) for check in self.checks], columns=["name", "passed", "difference", "meaning"])
+        frame.difference = frame.difference.astype(float)
+        frame.attrs = {"head": str(self.head), "notes": list(self.notes)}
+        return frame
 
     def __repr__(self) -> str:
         rows = "\n".join(
