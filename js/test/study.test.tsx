@@ -222,9 +222,9 @@ describe("what is asked", () => {
   });
   it("needs a kernel where there is none, which is no error", async () => {
     const { run, refuse, all, text } = await open();
-    refuse("needs-kernel", "Needs a kernel. Run the notebook.");
+    refuse("needs-kernel", "Run the notebook.");
     await run();
-    expect([all("[role=alert]"), text(".aw-msg-info")]).toEqual([[], "Needs a kernel. Run the notebook. "]);
+    expect([all("[role=alert]"), text(".aw-msg-info")]).toEqual([[], "Needs a kernel. Run the notebook."]);
   });
 });
 

@@ -47,7 +47,13 @@ export function GenerationPanel({ store }: { store: Store }) {
             {generating.stale.value && !old ? (
               <>
                 <b>Computed for {generating.stale.value}.</b>
-                {store.live && <Quiet onClick={generating.generate}>Generate again</Quiet>}
+                {store.live ? (
+                  <Quiet onClick={generating.generate}>Generate again</Quiet>
+                ) : (
+                  <Quiet onClick={() => store.ablateAs(generation.value.peek()!.of.args.ablation)}>
+                    Ablate as it was then
+                  </Quiet>
+                )}
               </>
             ) : (
               <span class="aw-t2">{difference(said, generating.writing.value)}</span>

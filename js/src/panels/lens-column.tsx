@@ -14,6 +14,8 @@ export function LensColumnPanel({ store }: { store: Store }) {
   // The question, not the answer: the click must show at once.
   const at = store.query.value;
   const tokens = state.tokens.value;
+  // Beside the table, which has said it.
+  if (error?.kind === "needs-kernel" && store.lens.error.value?.kind === "needs-kernel") return null;
   return (
     <section class="aw-lens-column" aria-label="First choices at the query">
       <div class="aw-lens-column-top aw-s">

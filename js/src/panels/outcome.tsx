@@ -36,7 +36,7 @@ export function OutcomePanel({ store }: { store: Store }) {
           <div class="aw-foot">{answer.note}</div>
         </div>
       ) : (
-        <div class="aw-out aw-empty" />
+        error?.kind !== "needs-kernel" && <div class="aw-out aw-empty" />
       )}
     </div>
   );

@@ -83,10 +83,12 @@ function Status({ store }: { store: Store }) {
   const { finding, facts } = store;
   const { search, changed, applied, partial, nothing, blocked } = finding;
   const answer = search.value.value;
-  const again = store.live && (
+  const again = store.live ? (
     <Quiet disabled={blocked.value !== null} onClick={finding.run}>
       Run again
     </Quiet>
+  ) : (
+    <Quiet onClick={() => store.ablateAs(answer!.of.args.ablation)}>Ablate as it was then</Quiet>
   );
   if (search.pending.value) {
     const progress = search.progress.value;

@@ -14,6 +14,9 @@ import { type AskOptions, type Op, OpError, type Ops, type Source } from "./ops"
 
 type Derive<K extends Op> = (args: Ops[K]["args"]) => Ops[K]["result"] | null;
 
+/** Never as they were recorded: a column has as many choices as are asked for, and a map says how precise it is. */
+const PUT_TOGETHER: readonly Op[] = ["lens_column", "patterns"];
+
 export class BundleSource implements Source {
   readonly live = false;
   readonly #book: Book;
@@ -43,8 +46,7 @@ export class BundleSource implements Source {
     { signal }: AskOptions<Ops[K]["result"]> = {},
   ): Promise<Ops[K]["result"]> {
     if (signal?.aborted) throw new OpError("Cancelled.", "cancelled");
-    // A column has as many choices as are asked for, which plays no part elsewhere.
-    const whole = op === "lens_column" ? null : this.#book.find(op, args);
+    const whole = PUT_TOGETHER.includes(op) ? null : this.#book.find(op, args);
     const found = whole ?? this.#derive[op]?.(args) ?? null;
     if (found !== null) return found;
     const { message, ways } = lacking(this.#book, op, args as unknown as Record<string, unknown>);
