@@ -123,6 +123,8 @@ export interface Store {
   show(head: Head): void;
   /** A click on a head: show it and add it to the selection; on the shown head: drop it. */
   pick(head: Head): void;
+  /** The intervention as it was when something was asked; one step to undo. */
+  ablateAs(ablation: Ablation): void;
   /** All of them selected; all dropped when they were all selected before. */
   selectAll(heads: Head[]): void;
   /** The heads that `ranking.top` names, added to what is selected or ablated already; one step to undo. */
@@ -420,6 +422,9 @@ export function createStore(
       const shown = state.shown.peek()[0];
       if (shown && sameHead(shown, head) && hasHead(selected, head)) drop([head]);
       else set({ shown: [head], selected: hasHead(selected, head) ? selected : [...selected, head] });
+    },
+    ablateAs({ heads, mode, ...how }) {
+      set({ ...how, mode: mode as State["mode"], ablated: heads });
     },
     selectAll(heads) {
       if (without(heads, state.selected.peek()).length === 0) drop(heads);
