@@ -119,6 +119,25 @@ def test_patches_are_picked_in_the_picture(opened, shots):
     page.screenshot(path=shots / "arrays-patches-bare.png", full_page=True)
 
 
+def test_a_picture_in_a_cell_is_read_in_its_frame_of_another_origin(browser, tmp_path):
+    made = arrays.attention_patches(patterns(3, 25, 25), (4, 6), np.full((8, 12, 3), [200, 40, 40], np.uint8))
+    file = tmp_path / "cell.html"
+    file.write_text(f"<!doctype html><body>{made._repr_html_()}</body>", encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(file.as_uri())
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".aw-map")).to_have_attribute("data-loaded", "true")
+    # Grey, though the picture is red: its pixels could be read.
+    query = "c => [...c.getContext('2d').getImageData(3, c.height - 3, 1, 1).data]"
+    red, green, blue, _ = frame.locator(".aw-map-base").evaluate(query)
+    assert max(red, green, blue) > 0 and red <= blue + 12
+    page.close()
+    assert errors == []
+
+
 def test_all_layers_are_the_widget_without_what_needs_a_model(opened, shots):
     given = patterns(6, 4, 6, 6, causal=True)
     page = opened(arrays.attention_layers(TOKENS, given))
