@@ -58,6 +58,8 @@ export interface Traits {
   state: TraitSignals;
   /** Signals change at once; the kernel is told once. */
   set(patch: Partial<State>): void;
+  /** Sets a trait to what it is. marimo runs cells again for what a view sets, not for what the kernel does; others send nothing. */
+  repeat(key: keyof State): void;
   dispose(): void;
 }
 
@@ -97,6 +99,10 @@ export function bindTraits(model: Model): Traits {
         for (const key of keys) assign(key, patch[key]);
       });
       for (const key of keys) model.set(key, patch[key] as never);
+      model.save_changes();
+    },
+    repeat(key) {
+      model.set(key, model.get(key) as never);
       model.save_changes();
     },
     dispose() {

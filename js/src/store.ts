@@ -172,7 +172,7 @@ export function resolve(position: number, length: number): number {
 }
 
 export function createStore(
-  { state, set }: Pick<Traits, "state" | "set">,
+  { state, set, repeat }: Pick<Traits, "state" | "set" | "repeat">,
   kernel: Source,
   history: History,
   look: { dark: ReadonlySignal<boolean>; width: ReadonlySignal<number> },
@@ -301,6 +301,7 @@ export function createStore(
     async ({ turn: _, ...args }, options) => {
       const answer = await kernel.ask("prompt", args, options);
       generating.ran(args, answer.run_key);
+      repeat("prompt");
       return answer;
     },
   );

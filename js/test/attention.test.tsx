@@ -99,7 +99,7 @@ async function open(state: Partial<State> = {}) {
   const set = (patch: Partial<State>) => {
     for (const [key, value] of Object.entries(patch)) (signals as Record<string, Signal<unknown>>)[key]!.value = value;
   };
-  store = createStore({ state: signals, set }, source, new History(all), {
+  store = createStore({ state: signals, set, repeat: () => {} }, source, new History(all), {
     dark: signal(false),
     width,
   });
