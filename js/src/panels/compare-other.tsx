@@ -7,7 +7,7 @@ import { specialPositions } from "../leaving";
 import type { State } from "../state.gen";
 import type { Store } from "../store";
 import { useDraft } from "./draft";
-import { ErrorMessage, NeedsKernel, Quiet } from "./parts";
+import { ErrorMessage, NeedsKernel, Quiet, RecordedText } from "./parts";
 
 export function CompareOther({ store }: { store: Store }) {
   return store.live ? <OtherField store={store} /> : <Recorded store={store} />;
@@ -23,7 +23,7 @@ function Recorded({ store }: { store: Store }) {
     <div class="aw-two-other">
       <div class="aw-prompt">
         <b class="aw-two-side">B</b>
-        <p class="aw-mono aw-recorded">{other.value}</p>
+        <RecordedText text={other.value} label="Text of the second prompt" />
       </div>
       <div class="aw-row aw-two-ways">
         <Options store={store} />

@@ -209,6 +209,22 @@ export function Asking({ live, children }: { live: boolean; children: ComponentC
   );
 }
 
+/** Longer texts scroll in five lines. */
+const SCROLLS = 300;
+
+/** A prompt that is shown, not typed. */
+export function RecordedText({ text, label }: { text: string; label: string }) {
+  const long = text.length > SCROLLS || text.split("\n").length > 4;
+  return long ? (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
+    <section class="aw-mono aw-recorded" aria-label={label} tabIndex={0}>
+      {text}
+    </section>
+  ) : (
+    <p class="aw-mono aw-recorded">{text}</p>
+  );
+}
+
 /** The line of a running request, shown once it is slow, with Cancel. It lies over the old answer: nothing moves. */
 export function ProgressLine({ of, text, bare }: { of: Resource<unknown>; text: string; bare?: boolean }) {
   const progress = of.progress.value;

@@ -4,7 +4,7 @@ import { count } from "../labels";
 import type { Store } from "../store";
 import { useDraft } from "./draft";
 import { ExportButton, ExportPanel } from "./export";
-import { ErrorMessage, ProgressLine, Quiet } from "./parts";
+import { ErrorMessage, ProgressLine, Quiet, RecordedText } from "./parts";
 
 export function PromptPanel({ store }: { store: Store }) {
   return store.live ? <PromptField store={store} /> : <RecordedPrompt store={store} />;
@@ -16,7 +16,7 @@ function RecordedPrompt({ store }: { store: Store }) {
   return (
     <section class="aw-promptpanel" aria-label="Prompt">
       <div class="aw-prompt">
-        <p class="aw-mono aw-recorded">{store.state.prompt.value}</p>
+        <RecordedText text={store.state.prompt.value} label="Text of the prompt" />
         <span class="aw-facts" title={about}>
           {about}
         </span>
