@@ -32,7 +32,7 @@ def points(width: float | str | None, usual: float) -> float:
     """The width inside the margins of one that is asked for: inches as a number, or a text such as "84mm", "3.3in", "8.4 cm", "240pt";
     None is `usual`."""
     if width is None:
-        return usual
+        return usual - 2 * MARGIN
     found = width
     if isinstance(width, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*(in|cm|mm|pt)\s*", width)) and match[1].count(".") < 2:
         found = float(match[1]) * _UNITS[match[2]]
@@ -252,14 +252,14 @@ def _own_settings():
     boxes) is no news to anyone."""
     from matplotlib import rc_context, rcParamsDefault
 
-    own = {name: value for name, value in rcParamsDefault.items() if name.split(".")[0] in _MATTERS}
-    own |= {"text.hinting": "no_hinting", "text.hinting_factor": 1}
-    own |= {"svg.fonttype": "none", "svg.hashsalt": "attnwidget", "pdf.fonttype": 42, "svg.image_inline": True}
-    own |= {"font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"]}
-    own |= {"font.monospace": ["DejaVu Sans Mono", "Menlo", "Consolas", "Courier New"]}
-    with rc_context(own), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        own = {name: value for name, value in rcParamsDefault.items() if name.split(".")[0] in _MATTERS}
+        own |= {"text.hinting": "no_hinting", "svg.fonttype": "none", "svg.hashsalt": "attnwidget", "svg.image_inline": True}
+        own |= {"pdf.fonttype": 42, "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"]}
+        own |= {"font.monospace": ["DejaVu Sans Mono", "Menlo", "Consolas", "Courier New"]}
+        with rc_context(own):
+            yield
 
 
 _MATTERS = ("agg", "font", "image", "lines", "mathtext", "patch", "path", "pdf", "svg", "text")
