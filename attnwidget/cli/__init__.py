@@ -10,7 +10,7 @@ import sys
 from importlib import metadata
 
 from ..errors import AttnWidgetError
-from . import demo, doctor
+from . import demo, doctor, export
 
 _ABOUT = "The attention heads of a transformer, live in a notebook cell."
 
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="attnwidget", description=_ABOUT)
     parser.add_argument("--version", action="version", version=f"attnwidget {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, doctor):
+    for command in (demo, export, doctor):
         command.add(commands)
     given = parser.parse_args(arguments)
     try:
