@@ -17,7 +17,7 @@ from .asking import CLEAN
 from .jobs import Job
 from .recordable import LENS_MOST, PARTS, base, keep_lens
 from .recorder import Recorder
-from .recording import packed
+from .recording import packed, title_of
 from .sweep import TOKENS
 
 _LARGE = 8_000_000  # bytes of patterns beyond which those of the selected heads are chosen
@@ -74,7 +74,7 @@ def page_parts(widget: object, job: Job) -> PageParts:
     if not of.key or not of.asking.tokens:
         raise AttnWidgetError("There is no prompt to save: set w.prompt.")
     base(of)
-    size = Page("", *packed(of)).nbytes
+    size = Page(title_of(widget), *packed(of)).nbytes
     found: list[PagePart] = []
     for i, (name, part) in enumerate(PARTS.items()):
         job.chunk(i, len(PARTS), "Looking what there is")
@@ -113,12 +113,6 @@ def _bytes(of: Recorder, scale: float = 1.0) -> int:
     return round(scale * _AS_TEXT * (len(container(whole, buffers)) - len(container(empty, []))))
 
 
-def _timed(compute: Callable[[], object]) -> float:
-    start = time.monotonic()
-    compute()
-    return time.monotonic() - start
-
-
 # -- estimates ----------------------------------------------------------------------------------------------------------
 
 
@@ -139,10 +133,10 @@ def _patterns(of: Recorder, part: PagePart) -> PagePart:
 def _ablations(of: Recorder, part: PagePart) -> PagePart:
     every = of.every_head
     some = _spread(of, max(4, -(-TOKENS // of.asking.tokens)))
-    of.clean.logits_at() if of.model.answer != "none" else None  # which is computed once, whatever the number of heads
-    singles = of.sample(some[:1])
-    seconds = _timed(lambda: setattr(of, "_sampled", of.sample(some)))
-    singles = of._sampled
+    of.sample(some[:1])  # with what is computed once, whatever the number of heads
+    start = time.monotonic()
+    singles = of.sample(some)
+    seconds = time.monotonic() - start
     for head, outcome in singles.outcomes.items():
         of.keep("outcome", {"ablation": {**of.asking.how, "heads": [head]}, **of.asking.about, "k": 10}, outcome)
     n_layers = of.model.n_layers
@@ -156,13 +150,15 @@ def _scores(of: Recorder, part: PagePart) -> PagePart:
     for fact in of.asking.facts["scores"]:
         if fact["refused"] is None and not fact.get("compared") and fact["kind"] != "kind":
             answers += len(of.asking.metrics(fact)) * (2 if fact["name"] == "ablation" else 1)
-    return replace(part, bytes=round(_AS_TEXT * answers * (4 * heads + 250)))
+    return replace(part, bytes=round(_AS_TEXT * answers * (4 * heads + 50)))
 
 
 def _lens(of: Recorder, part: PagePart) -> PagePart:
     positions, n = min(of.asking.tokens, LENS_MOST), of.asking.tokens
     some = sorted({n - 1 - i * positions // 6 for i in range(6) if i * positions // 6 < n})
-    seconds = _timed(lambda: keep_lens(of, CLEAN, some))
+    start = time.monotonic()
+    keep_lens(of, CLEAN, some)
+    seconds = time.monotonic() - start
     scale = positions / len(some) * len(of.asking.ablations)
     return replace(part, bytes=_bytes(of, scale), seconds=seconds * scale)
 

@@ -15,8 +15,7 @@ from . import arguments
 from .jobs import BACKGROUND, SOON, Job
 from .ops import Stale
 from .pageparts import PageParts, page_parts
-from .recordable import NOTED as NOTED
-from .recording import Progress, quiet, record
+from .recording import Progress, quiet, record, title_of
 from .wire import Array
 
 PIECE = 512 * 1024
@@ -54,18 +53,13 @@ class Pages:
         with self.lock:
             chosen = None if heads is None else parse_heads(heads, self.n_layers, self.n_heads)
             parts = [part.name for part in page_parts(self, job).parts if part.chosen] if include is None else include
-            return Page(_title(self), *record(self, parts, chosen, job))
+            return Page(title_of(self), *record(self, parts, chosen, job))
 
     def page_parts(self) -> PageParts:
         """What a page of the widget as it is now can hold, how many bytes and how many seconds each part takes: a few heads are ablated,
         and a few positions read, to tell."""
         with self.lock:
             return page_parts(self, quiet())
-
-
-def _title(widget: Pages) -> str:
-    text = " ".join(widget.prompt.split())
-    return f"{widget.model_name}: {text if len(text) <= 80 else text[:79] + '…'}"
 
 
 # -- as requests --------------------------------------------------------------------------------------------------------
@@ -83,7 +77,7 @@ def _asked_page(widget: Pages, args: dict, job: Job) -> dict:
         raise AttnWidgetError("parts must be a list of names.")
     asked = args.get("run_key"), tuple(parts)
     if offset == 0:
-        page = Page(_title(widget), *record(widget, parts, None, job))
+        page = Page(title_of(widget), *record(widget, parts, None, job))
         widget._page_made = asked, page.html().encode()
     made, data = getattr(widget, "_page_made", (None, b""))
     if made != asked or not 0 <= offset <= len(data):

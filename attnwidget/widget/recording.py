@@ -67,6 +67,12 @@ def packed(of: Recorder) -> tuple[dict, list[bytes]]:
     return _short(header), buffers
 
 
+def title_of(widget: object) -> str:
+    """Of a page: the model and the beginning of the prompt."""
+    text = " ".join(widget.prompt.split())
+    return f"{widget.model_name}: {text if len(text) <= 80 else text[:79] + '…'}"
+
+
 def checked(of: Recorder, parts: Iterable[str]) -> list[str]:
     """The parts, each once, in the order of `PARTS`; refused where there is no such part, or nothing for it."""
     given = [parts] if isinstance(parts, str) else list(parts)

@@ -11,8 +11,9 @@ from ..errors import AttnWidgetError, ModeError, PromptTooLongError
 from . import generation
 from .jobs import Job
 from .ops import OPS, Stale
-from .pages import NOTED, PAGE_OPS
+from .pages import PAGE_OPS
 from .painted import saved
+from .recordable import NOTED
 from .wire import pack
 
 _log = logging.getLogger(__name__)
