@@ -124,7 +124,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
 
 
 def _shown(text: str) -> str:
-    return "".join(_LINES.get(c) or (f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _UNSEEN or c in _BLANK else c) for c in text)
+    return "".join(_LINES.get(c) or (f"⟨U+{ord(c):X}⟩" if unicodedata.category(c) in _UNSEEN or c in _BLANK else c) for c in text)
 
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")

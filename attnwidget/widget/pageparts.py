@@ -190,7 +190,7 @@ def _comparison(of: Recorder, part: PagePart) -> PagePart:
 
 def _generation(of: Recorder, part: PagePart) -> PagePart:
     # It is not on screen: made only where it is asked for.
-    return replace(part, bytes=round(_AS_TEXT * 40 * 180 * len(of.asking.ablations)), chosen=False)
+    return replace(part, bytes=round(_AS_TEXT * 40 * 100 * len(of.asking.ablations)), chosen=False)
 
 
 _ESTIMATES: dict[str, Callable[[Recorder, PagePart], PagePart]] = {

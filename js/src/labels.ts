@@ -4,15 +4,23 @@ import type { Head } from "./source/ops";
 
 const BLANK: Record<string, string> = { " ": "·", "\n": "↵", "\r": "␍", "\t": "⇥", "\u00a0": "⍽" };
 
-/** The token with its white space made visible: `·Mary`, `↵↵`, `␣` for a token that is only spaces, `U+AD` for a soft hyphen alone. */
+/**
+ * The token with its white space made visible: `·Mary`, `↵↵`, `␣` for a token that is only spaces. What cannot be seen, or turns the line
+ * round, is written as its code point: `⟨U+202E⟩`.
+ */
 export function visible(token: string): string {
   if (token === "") return "∅";
   if (/^ +$/.test(token)) return "␣".repeat(token.length);
   const text = token.replace(/^ +| +$|[\n\r\t\u00a0]/g, (blank) => [...blank].map((c) => BLANK[c] ?? c).join(""));
-  return /^[\p{Cc}\p{Cf}]+$/u.test(text) ? [...text].map(codePoint).join("") : text;
+  return unseen(text);
 }
 
-const codePoint = (c: string): string => `U+${c.codePointAt(0)!.toString(16).toUpperCase()}`;
+/** Characters that would not be seen, as their code points. */
+export const unseen = (text: string): string =>
+  text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufffe\uffff]/gu,
+    (c) => `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase()}⟩`,
+  );
 
 /** As `visible`, without the mark of one leading space: for places where the token stands alone and large. */
 export function bare(token: string): string {

@@ -13,8 +13,9 @@ describe("tokens", () => {
     expect(visible("\t")).toBe("⇥");
     expect(visible(".\n")).toBe(".↵");
     expect(visible("")).toBe("∅");
-    expect(visible("\u00ad")).toBe("U+AD");
-    expect(visible("\u200b\u0000")).toBe("U+200BU+0");
+    expect(visible("\u00ad")).toBe("⟨U+AD⟩");
+    expect(visible(" a\u202eb\u200d\ud83d😀")).toBe("·a⟨U+202E⟩b⟨U+200D⟩⟨U+D83D⟩😀");
+    expect(visible("\u200b\u0000")).toBe("⟨U+200B⟩⟨U+0⟩");
   });
   it("stand alone without the mark of their space", () => {
     expect(bare(" Mary")).toBe("Mary");

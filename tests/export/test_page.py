@@ -107,7 +107,7 @@ def test_in_a_notebook_it_is_a_frame_of_its_own_origin(page):
     [
         ("plain ü 漢字 😀 שלום", "plain ü 漢字 😀 שלום"),
         ("a\nb\tc", "a↵b⇥c"),
-        ("\ufeff\u00ad\u2028\x00", "⟨U+FEFF⟩⟨U+00AD⟩⟨U+2028⟩⟨U+0000⟩"),
+        ("\ufeff\u00ad\u2028\x00", "⟨U+FEFF⟩⟨U+AD⟩⟨U+2028⟩⟨U+0⟩"),
         ("\ud83d", "⟨U+D83D⟩"),
         ("\u3164\U000e0041", "⟨U+3164⟩⟨U+E0041⟩"),
         ("<b>&\"'", "&lt;b&gt;&amp;&quot;&#x27;"),
