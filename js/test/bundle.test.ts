@@ -241,7 +241,7 @@ describe("of a recorded prediction are derived", () => {
     expect(await source.ask("token", { text: "Mary" })).toEqual({ id: 1, token: " Mary" });
     expect(await source.ask("token", { text: " the" })).toEqual({ id: 3, token: " the" });
     expect(await source.ask("token", { text: "#2" })).toEqual({ id: 2, token: " John" });
-    expect((await refusal(source, "token", { text: "Paris" })).message).toContain("“Paris”");
+    expect((await refusal(source, "token", { text: "Paris" })).message).toMatch(/^“Paris” is in no prediction/);
   });
   it("of the whole prompt the clean side, which says that the other was not recorded", async () => {
     const source = open();
@@ -420,6 +420,15 @@ describe("what was not recorded needs a kernel", () => {
     const [way] = (await refusal(open({ answers }), "scores", given)).ways;
     expect(way!.set).not.toHaveProperty("ablated");
     expect(way!.set.conditional).toBe(false);
+    const mean = { ...args, method: "ablation", metric: "kl", ablation: { ...CLEAN, mode: "scale", scale: 0.5 } };
+    const other = await refusal(open({ answers }), "scores", mean);
+    expect(other.message).toContain("the score “ablation” (KL) by “scaled”.");
+    expect(other.ways[0]).toMatchObject({ text: "Take “zero”", set: { mode: "zero" } });
+    expect(other.ways[0]!.set).not.toHaveProperty("ablated");
+    const share = { hide_first: false, renormalise: false, discount_special: false };
+    const statistic = { ...args, method: "output_norm", metric: null, leaving: share };
+    const named = "Not recorded in this page: the score “output norm”. To have it, run the notebook.";
+    expect((await refusal(open({ answers }), "scores", statistic)).message).toBe(named);
   });
 
   const ablation = CLEAN;

@@ -94,7 +94,8 @@ export function OutcomeTable({ store, answer }: { store: Store; answer: Outcome 
         </tbody>
       </table>
       {trouble.value && (
-        <div class="aw-bad" role="alert">
+        <div class={store.live ? "aw-bad" : "aw-s aw-t2"} role={store.live ? "alert" : "status"}>
+          {!store.live && <b>Needs a kernel. </b>}
           {trouble.value}
         </div>
       )}

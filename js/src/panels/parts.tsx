@@ -177,7 +177,7 @@ export function ErrorMessage(props: { error: OpError; onRetry?: () => void; chil
               </button>
             ))}
           </div>
-        )}
+        )}{" "}
         {props.children}
       </NeedsKernel>
     );

@@ -6,7 +6,7 @@ import type { Entry } from "../rank";
 import { subtitle, sumWords } from "../scorewords";
 import type { Scores } from "../source/ops";
 import type { Store } from "../store";
-import { ErrorMessage, Quiet, Segmented } from "./parts";
+import { ErrorMessage, NeedsKernel, Quiet, Segmented } from "./parts";
 import { type Columns, RankingBars } from "./ranking-bars";
 import { RankingTable } from "./ranking-table";
 import { copyList, RankingTools } from "./ranking-tools";
@@ -48,8 +48,9 @@ export function RankingPanel({ store }: { store: Store }) {
         {!grid && <GivenAblated store={store} />}
         <TopHeads store={store} />
       </div>
-      {/* The grid has said it already, but for what nobody will compute: the list stays empty. */}
-      {error && (!grid || lacking) && <ErrorMessage error={error} onRetry={store.scores.retry} />}
+      {/* The grid has said it already. */}
+      {error && !grid && <ErrorMessage error={error} onRetry={store.scores.retry} />}
+      {lacking && grid && <NeedsKernel>This score was not recorded, as it says at the heads.</NeedsKernel>}
       {!scores && !lacking && <p class="aw-s aw-t2">{waiting(store)}</p>}
       {scores && (
         <>

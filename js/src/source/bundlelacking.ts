@@ -39,7 +39,7 @@ const THINGS: Record<Op, (args: Args, facts: Facts) => string> = {
   study: () => "a search for a set of heads",
   counterfactual: () => "the second prompt of the circuit",
   circuit: () => "a circuit",
-  token: ({ text }) => `token ${quoted(String(text))}`,
+  token: () => "a token",
   page_parts: () => "Another page",
   page: () => "Another page",
 };
@@ -76,9 +76,15 @@ export function lacking(book: Book, op: Op, args: Args): Said {
   }
   const off = (args.ablation as Ablation | undefined)?.heads ?? [];
   if (op === "outcome" && off.length > 0) return setOfHeads(book, args as unknown as Ops["outcome"]["args"]);
+  if (op === "token") {
+    const message = `${quoted(String(args.text))} is in no prediction that was recorded in this page. ${NOTEBOOK}`;
+    return { message, ways: [] };
+  }
   if (op === "thumbnails") return { message: `Not recorded in this page: ${thing}. ${NOTEBOOK}`, ways: [SCORES] };
   const near = nearest(book, op, args);
-  const differs = (near?.differs ?? []).map((name) => WORDS[name]?.(args, facts)).filter(Boolean);
+  // Of another score the name says it all.
+  const told = near?.differs.includes("method") ? [] : (near?.differs ?? []);
+  const differs = told.map((name) => WORDS[name]?.(args, facts)).filter(Boolean);
   const what = `Not recorded in this page: ${[thing, ...differs].join(" ")}.`;
   return { message: `${what} ${NOTEBOOK}`, ways: near ? [near.way] : [] };
 }
@@ -144,7 +150,10 @@ const WORDS: Record<string, (args: Args, facts: Facts) => string> = {
   position: ({ position }) => (position === -1 ? "at the last token" : `at token ${position}`),
   target: ({ target }) => (target ? `for ${quoted(String(target))}` : ""),
   against: ({ against }) => (against ? `against ${quoted(String(against))}` : ""),
-  leaving: () => "with these tokens left out",
+  leaving({ leaving }) {
+    const { hide_first, discount_special } = (leaving ?? {}) as Way["set"];
+    return hide_first || discount_special ? "with these tokens left out" : "with all tokens";
+  },
   compared: () => "beside this prompt",
 };
 
@@ -215,6 +224,9 @@ function wayText(book: Book, op: Op, differs: string[], asked: Args, recorded: A
     const name = facts.scores.find((one) => one.name === recorded.method)?.label ?? String(recorded.method);
     const by = facts.metrics.find((one) => one.name === recorded.metric)?.label;
     return `Show ${name}${by ? `, ${by}` : ""}`;
+  }
+  if (op === "scores" && differs.length === 1 && differs[0] === "ablation") {
+    return `Take “${modeName(facts, (recorded.ablation as Ablation).mode)}”`;
   }
   if (differs.length === 1 && differs[0] === "ablation") {
     const off = (recorded.ablation as Ablation).heads;
