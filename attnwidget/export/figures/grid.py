@@ -119,7 +119,7 @@ def patterns_grid(
     x = parts.scale(sheet, 0, cells.bottom + 4, "attention", ("0", "0.25", "1.0"), "attention, √ scale")
     if look is not None:
         x = look.bar_legend(sheet, x, cells.bottom + 4)
-    _marks(sheet, x, cells.bottom + 4, ablated, selected, look is not None and look.guesses)
+    _marks(sheet, x, cells.bottom + 4, ablated, selected, look is not None and look.guesses, bars=True)
     said = [caption, "first key hidden" if hide_first else "", f"bars: {scores.describe()}" if scores is not None else ""]
     return sheet.end(cells.bottom + 19, sentence(said))
 
@@ -216,10 +216,10 @@ def _quantity(scores: HeadScores) -> str:
     return f"{scores.label}, {scores.unit}" if scores.unit else scores.label
 
 
-def _marks(sheet: Sheet, x: float, y: float, ablated: Collection, selected: Collection, guesses: bool) -> None:
-    """What the marks on the cells mean, those that are there; on a second line where they do not fit."""
+def _marks(sheet: Sheet, x: float, y: float, ablated: Collection, selected: Collection, guesses: bool, bars: bool = False) -> None:
+    """What the marks on the cells mean, those that are there, as far as they fit."""
     known = [("selected", "ring")] * bool(selected) + [("ablated", "cross")] * bool(ablated)
-    known += [("estimate", "inset")] * guesses + [("layers →, heads ↓", "")]
+    known += [("estimate", "thin" if bars else "inset")] * guesses + [("layers →, heads ↓", "")]
     for text, mark in known:
         if x + fonts.width(text, SMALL) + 22 > sheet.width:
             return
@@ -227,6 +227,8 @@ def _marks(sheet: Sheet, x: float, y: float, ablated: Collection, selected: Coll
             sheet.rect(x + 1, y, 6, 6, stroke=ink.ACCENT, line=0.9)
         elif mark == "cross":
             parts.crossed(sheet, x + 0.5, y - 0.5, 7)
+        elif mark == "thin":
+            sheet.rect(x, y + 2.6, 8, 0.8, ink.EFFECT_BAR)
         elif mark == "inset":
             sheet.rect(x + 1, y, 6, 6, stroke=ink.RULE, line=0.5)
             sheet.rect(x + 2.5, y + 1.5, 3, 3, ink.EFFECT_BAR)
