@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter, MarkdownExporter
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -228,3 +230,46 @@ def test_many_displays_and_boxes_do_no_harm(notebook, loaded: Kernel):
     # One for each display of its own; what stands in a box has none.
     assert len(data) == 2 and data[0] == data[1] and data[0]
     assert json.dumps(data)
+
+
+EXECUTED = [
+    "from tests.small import small_model\nfrom attnwidget import AttentionWidget\nmodel = small_model()",
+    "w = AttentionWidget(model, 'the cat sat on the mat', selected=['L2H1'], shown=['L2H1'])\nw",
+    "w.ablated = ['L1H2', 'L2H0']",
+]
+
+
+def test_a_notebook_that_was_executed_has_the_last_state_in_every_form(tmp_path, browser: Browser, root, shots, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    body = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, EXECUTED)))
+    NotebookClient(body, timeout=300, kernel_name="python3").execute()
+    (data,) = stills(body)
+    assert "2 heads ablated" in data["text/plain"], "the state that a later cell set"
+    assert len(base64.b64decode(data["image/png"])) < 150_000
+    page_html, _ = HTMLExporter().from_notebook_node(body)
+    file = tmp_path / "executed.html"
+    file.write_text(page_html, encoding="utf-8")
+    assert file.stat().st_size < 2_000_000
+    markdown, resources = MarkdownExporter().from_notebook_node(body)
+    assert data["image/png"] in markdown or resources["outputs"]
+
+    context = browser.new_context(viewport={"width": 1000, "height": 900})
+    asked: list[str] = []
+    context.route(
+        "**/*",
+        lambda route: route.continue_() if route.request.url.startswith("file:") else (asked.append(route.request.url), route.abort()),
+    )
+    page = context.new_page()
+    page.goto(file.as_uri())
+    image = page.locator(f"{STILL} img")
+    expect(image).to_be_visible()
+    assert image.evaluate("e => e.complete && e.naturalWidth") > 700
+    assert "2 heads ablated" in image.get_attribute("alt")
+    page.screenshot(path=shots / "saved-nbconvert.png")
+    context.close()
+    (own,) = [
+        one
+        for one in body.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+        if one["model_name"] == "AnyModel"
+    ]
+    assert any(buffer["path"] == ["kept"] for buffer in own["buffers"])
