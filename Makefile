@@ -1,6 +1,7 @@
 # make demo   a notebook with a real model, from nothing        make test   everything that is checked, from nothing
 # make bench  the budgets, measured on this machine             make build  a wheel and an sdist in dist/
 # make test-legacy   the engine under TransformerLens 2 and 3
+# make test-hosts    the widget under other versions of ipywidgets, ipykernel and anywidget
 # make types  js/src/state.gen.ts from the Python traits        make lint   style; `make format` mends it
 #
 # Run again, each does only what changed since. PYTHON=python3.12 chooses the interpreter that .venv is made from.
@@ -19,10 +20,10 @@ BUILT := attnwidget/static/widget.js
 JS := $(shell find js/src -type f 2>/dev/null) js/build.mjs js/package.json
 STAGE = @printf '\n== %s\n'
 
-.PHONY: help demo test test-legacy bench build types lint format constraints clean node
+.PHONY: help demo test test-legacy test-hosts bench build types lint format constraints clean node
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 demo: $(INSTALLED) $(BUILT)
 	@$(PY) -m attnwidget demo notebooks
@@ -54,6 +55,24 @@ test-legacy-%:
 	@.venv-legacy-$*/bin/python -m pip --disable-pip-version-check install -q transformer-lens==$* pytest anywidget ipywidgets pandas \
 		$(if $(filter 2.%,$*),'pyarrow<20')
 	@HF_HUB_OFFLINE=1 PYTHONPATH=. .venv-legacy-$*/bin/python -m pytest tests/legacy -q -p no:cacheprovider
+
+# ipywidgets and ipykernel, each of two generations, with anywidget as old as is supported and newer: the contract of kernel and page over a
+# real comm, the requests with a fake one, and the first of them in a real browser. torch and the like are .venv's own, by a path.
+HOSTS := 7-6 8-6 8-7
+HOST_7-6 := ipywidgets==7.7.5 ipykernel==6.31.0 anywidget==0.9.14 "jupyterlab>=4.4"
+HOST_8-6 := ipywidgets==8.0.7 ipykernel==6.31.0 anywidget==0.9.14
+HOST_8-7 := ipywidgets==8.1.5 ipykernel==7.0.1 anywidget==0.9.21
+HOST_TESTS := tests/hosts tests/widget/test_widget.py tests/widget/test_wire.py tests/widget/test_jobs.py tests/widget/test_subshells.py
+test-hosts: $(HOSTS:%=test-hosts-%)
+test-hosts-%: $(INSTALLED) $(BUILT)
+	$(STAGE) "$(HOST_$*)"
+	@test -x .venv-hosts-$*/bin/python || $(PY) -m venv .venv-hosts-$*
+	@.venv-hosts-$*/bin/python -m pip --disable-pip-version-check install -q $(HOST_$*) pytest jupyter_client
+	@for of in $(PY) .venv-hosts-$*/bin/python; do $$of -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])'; done \
+		| { read -r shared; read -r own; echo "$$shared" > "$$own/attnwidget-shared.pth"; }
+	@HF_HUB_OFFLINE=1 PYTHONPATH=. .venv-hosts-$*/bin/python -m pytest -q -p no:cacheprovider $(HOST_TESTS)
+	@test $* != 7-6 || PYTHONPATH=. .venv-hosts-$*/bin/python -m pytest -q -p no:cacheprovider tests/browser/test_widget.py \
+		-k "by_mouse or by_trait or by_keyboard or two_views"
 
 bench: $(INSTALLED) $(BUILT)
 	@$(PY) -m tests.browser.chromium
