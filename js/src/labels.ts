@@ -15,10 +15,10 @@ export function visible(token: string): string {
   return unseen(text);
 }
 
-/** Characters that would not be seen, as their code points. */
+/** Characters that would not be seen, as their code points; line breaks and tabs are left. */
 export const unseen = (text: string): string =>
   text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufffe\uffff]/gu,
+    /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufffe\uffff]/gu,
     (c) => `⟨U+${c.codePointAt(0)!.toString(16).toUpperCase()}⟩`,
   );
 

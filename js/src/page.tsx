@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { render as mount } from "preact";
 import { openArrays } from "./arrays";
+import { unseen } from "./labels";
 import type { Model } from "./model";
 import { BundleSource } from "./source/bundle";
 import type { BundleHeader, Container } from "./source/container";
@@ -100,7 +101,7 @@ function frame(root: HTMLElement, { about, theme, title }: BundleHeader): () => 
   });
   const Bar = () => (
     <>
-      <h1 class="aw-h">{about.model || String(title ?? "")}</h1>
+      <h1 class="aw-h">{unseen(about.model || String(title ?? ""))}</h1>
       <p class="aw-s aw-t2">recorded with attnwidget {about.attnwidget}; this page has no kernel</p>
       <fieldset class="aw-seg" aria-label="Colours of the page">
         {(["light", "dark"] as const).map((theme) => (

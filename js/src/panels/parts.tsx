@@ -2,7 +2,7 @@
 
 import { type ComponentChildren, createContext } from "preact";
 import { useContext } from "preact/hooks";
-import { headName, visible } from "../labels";
+import { headName, unseen, visible } from "../labels";
 import type { Head, OpError } from "../source/ops";
 import type { State } from "../state.gen";
 import type { Resource } from "../store";
@@ -218,10 +218,10 @@ export function RecordedText({ text, label }: { text: string; label: string }) {
   return long ? (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keys
     <section class="aw-mono aw-recorded" aria-label={label} tabIndex={0}>
-      {text}
+      {unseen(text)}
     </section>
   ) : (
-    <p class="aw-mono aw-recorded">{text}</p>
+    <p class="aw-mono aw-recorded">{unseen(text)}</p>
   );
 }
 

@@ -1,6 +1,6 @@
 // The prompt bar: the text, Run, the model's facts, and why a prompt could not be run.
 
-import { count } from "../labels";
+import { count, unseen } from "../labels";
 import type { Store } from "../store";
 import { useDraft } from "./draft";
 import { ExportButton, ExportPanel } from "./export";
@@ -104,7 +104,7 @@ function modelFacts({ state, facts }: Store): string {
   const { dtype, device, bos, selftest } = facts.value;
   const tokens = state.tokens.value.length;
   return [
-    state.model_name.value,
+    unseen(state.model_name.value),
     `${state.n_layers.value} × ${state.n_heads.value} heads`,
     tokens > 0
       ? `${count(tokens, "token")}${bos && `, ${bos}`}`
