@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Drawable:
-    """`width` is common to all pictures: inches as a number, or a text such as "84mm"; the other options are listed in docs/export.md."""
+    """`width` is common to all pictures: inches as a number, or a text such as "84mm"; the other options are listed in docs/pictures.md."""
 
     def figure(self, **options: object) -> Sheet:
         """The picture, which shows itself in a notebook and has `svg()`, `png(dpi)` and `pdf()`."""
