@@ -3,7 +3,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { compact, subscripts, visible } from "../labels";
+import { compact, subscripts, unseen, visible } from "../labels";
 import type { LensShow } from "../lens";
 import { cellsOf, factsOf, inks, type LensScale, pointName } from "../lenscells";
 import type { Lens } from "../source/ops";
@@ -141,7 +141,7 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
                     scope="col"
                     class="aw-lens-token"
                     aria-selected={j === query}
-                    title={`token ${at} ${JSON.stringify(tokens[at] ?? "")}`}
+                    title={`token ${at} ${unseen(JSON.stringify(tokens[at] ?? ""))}`}
                   >
                     <TokenText token={tokens[at] ?? ""} repeat={repeats[at] ?? null} />
                   </th>

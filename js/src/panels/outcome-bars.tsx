@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { stepTo } from "../keys";
-import { percent } from "../labels";
+import { percent, unseen } from "../labels";
 import type { Choice, Outcome } from "../source/ops";
 import type { Store } from "../store";
 import { TokenText } from "./parts";
@@ -77,5 +77,5 @@ function pick(store: Store, row: Choice, foil: boolean, target: Choice | null, a
 function describe(row: Choice, target: Choice | null, against: Choice | null): string {
   const part = row.id === target?.id ? "target, " : row.id === against?.id ? "foil, " : "";
   const after = row.ablated ? `, ablated ${percent(row.ablated.probability)}, rank ${row.ablated.rank}` : "";
-  return `${JSON.stringify(row.token)}, ${part}clean ${percent(row.clean.probability)}, rank ${row.clean.rank}${after}`;
+  return `${unseen(JSON.stringify(row.token))}, ${part}clean ${percent(row.clean.probability)}, rank ${row.clean.rank}${after}`;
 }

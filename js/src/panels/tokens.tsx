@@ -4,7 +4,7 @@ import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { inkOn, rgb } from "../draw/ramps";
 import { stepTo } from "../keys";
-import { subscripts } from "../labels";
+import { subscripts, unseen } from "../labels";
 import { leaving, leavingWords, specialPositions } from "../leaving";
 import type { Store } from "../store";
 import { TokenText } from "./parts";
@@ -89,7 +89,7 @@ function Chips({ store, repeats, looks }: StripProps) {
             role="option"
             aria-selected={on}
             tabIndex={on ? 0 : -1}
-            title={`token ${i} ${JSON.stringify(token)}${mark ? ", a special token" : ""}${looks.weights ? `, ${weight.toFixed(3)}` : ""}`}
+            title={`token ${i} ${unseen(JSON.stringify(token))}${mark ? ", a special token" : ""}${looks.weights ? `, ${weight.toFixed(3)}` : ""}`}
             onClick={() => store.set({ query: i })}
             onMouseEnter={() => {
               ui.hoverToken.value = i;
