@@ -6,6 +6,7 @@ jobs overtake it. Inside a chunk the engine asks `job.check` before each block. 
 
 from __future__ import annotations
 
+import contextvars
 import heapq
 import itertools
 import logging
@@ -52,6 +53,8 @@ class Job:
     _last: float = field(default=0.0)
     _unsaid: tuple[int, int, str, object] | None = None
     _redoable: bool = False
+    # ipykernel 7.0 knows which request a message answers from the context of the thread that sends it, and sends nothing without one.
+    _context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     def check(self) -> None:
         """Before each block: raises `Cancelled` once the job has been cancelled, and `Overtaken` where that was agreed to."""
@@ -182,6 +185,9 @@ class Worker:
             return job
 
     def _run(self, job: Job) -> None:
+        job._context.run(self._run_in_context, job)
+
+    def _run_in_context(self, job: Job) -> None:
         try:
             with interruptible(job.check):
                 job.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -30,7 +31,9 @@ class Quiet:
                 return
             self._due = time.monotonic() + self._after
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="attnwidget-quiet", daemon=True)
+                # In the context of who touched it: ipykernel 7.0 sends nothing from a thread without one.
+                context = contextvars.copy_context()
+                self._thread = threading.Thread(target=context.run, args=(self._run,), name="attnwidget-quiet", daemon=True)
                 self._thread.start()
             self._changed.notify()
 

@@ -126,6 +126,7 @@ def test_progress_comes_before_the_reply_and_a_cancel_is_answered_once(opened):
     assert values.shape == (4, 4)
     expected = opened.read("float(model.run(w.prompt).ablate('L2H1').kl())")
     assert values[2, 1] == pytest.approx(expected, abs=1e-5)
+    opened.until(lambda: opened.state["scored"], "what the worker's thread sets as a trait is told")
     before = [s.data["content"] for s in opened.heard(request)]
     assert [("progress" in one, "ok" in one) for one in before][-1] == (False, True) and "progress" in before[0]
 

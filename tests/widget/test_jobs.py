@@ -1,5 +1,6 @@
 """The worker: order, replacement, cancellation, progress, and that nothing a job raises is lost."""
 
+import contextvars
 import math
 import threading
 import time
@@ -266,3 +267,22 @@ def test_a_failure_that_cannot_be_reported_does_not_end_the_worker(log):
     assert log.worker.wait("me", 5)
     log.submit("b", lambda job: 2)
     assert log.worker.wait("me", 5) and ("b", "done") in log.ended()
+
+
+def test_a_job_runs_and_reports_in_the_context_of_who_asked(log):
+    asked = contextvars.ContextVar("asked")  # without a default, as ipykernel 7.0 keeps what a message answers
+    found = []
+
+    def work(job):
+        job.chunk(1, 1)
+        found.append(asked.get())
+
+    def ask(who):
+        asked.set(who)
+        said = lambda *_: found.append(asked.get())  # noqa: E731
+        log.worker.submit(Job(who, "me", who, work=work, done=said, failed=said, progress=said))
+
+    for who in ("first", "second"):
+        contextvars.copy_context().run(ask, who)
+        assert log.worker.wait("me", 5)
+    assert found == ["first"] * 3 + ["second"] * 3
