@@ -183,21 +183,34 @@ def test_without_widget_state_there_is_the_picture(notebook, loaded: Kernel, ser
         page.context.close()
 
 
-def test_a_restart_is_said_and_what_is_here_stays(saving: Server, browser: Browser, shots):
+ENDS = {
+    "restart": "sessionContext.restartKernel()",
+    # Nothing of ours hears of this one but through the notebook's own status.
+    "crash": "sessionContext.session.kernel.requestExecute({ code: 'import os; os._exit(1)' })",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_the_end_of_a_kernel_is_said_and_what_is_here_stays(how, saving: Server, browser: Browser, shots):
     book = open_notebook(browser, saving, [LOAD, SHOW])
     try:
         book.run_all()
         expect(book.widget.locator(".aw-answer")).to_contain_text("38%")
         settled(book)
         expect(book.widget.get_by_text("The kernel is gone")).to_have_count(0)
-        book.page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.restartKernel() }")
+        book.page.evaluate(f"() => {{ window.jupyterapp.shell.currentWidget.{ENDS[how]} }}")
         view = book.widget
         expect(view.get_by_text("The kernel is gone: what is here stays")).to_be_visible(timeout=30_000)
         expect(view.locator(".aw-answer")).to_contain_text("38%")
-        view.screenshot(path=shots / "saved-restart.png")
+        if how == "crash":
+            book.page.get_by_role("dialog").get_by_role("button", name="Ok").click()
+        view.screenshot(path=shots / f"saved-{how}.png")
         cell = view.locator("[role=gridcell]").nth(40)
         cell.click(modifiers=["Alt"])
         expect(view.locator(".aw-answer")).to_contain_text("Run the cell again", timeout=5_000)
+        book.set_theme(dark=True)
+        book.resize_widget(640)
+        view.screenshot(path=shots / f"saved-{how}-dark-640.png")
         assert book.errors == []
     finally:
         book.close()
