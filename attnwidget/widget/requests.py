@@ -13,6 +13,7 @@ from .jobs import Job
 from .ops import OPS, Stale
 from .pages import PAGE_OPS
 from .painted import saved
+from .pieces import in_pieces
 from .recordable import NOTED
 from .wire import pack
 
@@ -134,5 +135,6 @@ class Requests:
         self._say({"id": request_id, "ok": False, "error": {"message": message, "kind": kind, "detail": detail}})
 
     def _say(self, content: dict, buffers: list[bytes] | None = None) -> None:
-        if self.comm is not None:  # closed meanwhile: there is nobody left to tell
-            self.send(content, buffers)
+        for message in in_pieces(content, buffers):
+            if self.comm is not None:  # closed meanwhile: there is nobody left to tell
+                self.send(*message)

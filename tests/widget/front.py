@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from attnwidget.widget.pieces import put_together
+
 CLEAN = {"heads": [], "mode": "zero", "positions": [], "scale": 0.0, "threshold": 0.1, "seed": 0, "reference": []}
 PROMPT = "the cat sat on the mat"
 
@@ -11,9 +13,17 @@ class Front:
 
     def __init__(self, widget, view="page", heard=lambda content: None):
         self.widget, self.view, self.count, self.sent, self.heard = widget, view, 0, [], heard
+        self.pieces = {}
         widget.send = self._take
 
     def _take(self, content, buffers=None):
+        if "piece" in content:
+            serial, _, n = content["piece"]
+            pieces = self.pieces.setdefault(serial, [])
+            pieces.append((content, buffers))
+            if len(pieces) < n:
+                return
+            content, buffers = put_together(self.pieces.pop(serial))
         self.sent.append((content, buffers or []))
         self.heard(content)
 

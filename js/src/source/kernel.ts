@@ -1,7 +1,8 @@
 // The kernel as a source: requests and replies over the widget's custom messages. See `ops.ts` for what can be asked.
 
 import { type AskOptions, type Op, OpError, type Ops, type Source } from "./ops";
-import { revive } from "./wire";
+import { isPiece, type Piece, Pieces } from "./pieces";
+import { type Buffer, revive } from "./wire";
 
 /** The part of an anywidget model that requests need. */
 export interface Channel {
@@ -30,8 +31,12 @@ interface Waiting {
   release(): void;
 }
 
+/** Bytes of a request. Jupyter's web socket breaks at 10 MB, Colab's at 1 MB, and neither says so. */
+const MOST = { jupyter: 8_000_000, colab: 900_000 };
+
 export class KernelSource implements Source {
   readonly #channel: Channel;
+  readonly #pieces = new Pieces((id) => this.#settle(id)?.reject(lost()));
   readonly #waiting = new Map<string, Waiting>();
   // Replies go to every view of every page that is open on this kernel, so a counter alone would not do.
   readonly #prefix = [...crypto.getRandomValues(new Uint8Array(6))]
@@ -52,6 +57,8 @@ export class KernelSource implements Source {
     const { signal, onProgress, onPartial } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = `${this.#prefix}-${++this.#count}`;
+    const refused = tooLong({ id, op, args });
+    if (refused) return Promise.reject(refused);
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#settle(id)?.reject(cancelled());
@@ -82,6 +89,7 @@ export class KernelSource implements Source {
   /** Stops listening; what is still waiting is cancelled. */
   dispose(): void {
     this.#channel.off("msg:custom", this.#receive);
+    this.#pieces.dispose();
     for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(cancelled());
   }
 
@@ -92,9 +100,14 @@ export class KernelSource implements Source {
     return waiting;
   }
 
-  readonly #receive = (message: Reply | null, buffers: readonly DataView[] = []): void => {
+  readonly #receive = (message: Reply | Piece | null, buffers: readonly Buffer[] = []): void => {
     // Another view's, cancelled here, or not a reply at all.
     if (!message || typeof message.id !== "string" || !this.#waiting.has(message.id)) return;
+    if (isPiece(message)) {
+      const whole = this.#pieces.add(message, buffers);
+      if (whole) this.#receive(whole.message as Reply, whole.buffers);
+      return;
+    }
     if (message.progress) {
       const asker = this.#waiting.get(message.id)!;
       asker.onProgress?.(...message.progress);
@@ -122,3 +135,15 @@ export class KernelSource implements Source {
 }
 
 const cancelled = () => new OpError("Cancelled.", "cancelled");
+const lost = () =>
+  new OpError("Part of the answer was lost on its way. Ask again, or take a shorter prompt or fewer heads.", "failed");
+
+function tooLong(request: object): OpError | null {
+  const colab = "google" in globalThis && (globalThis as { google?: { colab?: unknown } }).google?.colab !== undefined;
+  const most = colab ? MOST.colab : MOST.jupyter;
+  const size = new TextEncoder().encode(JSON.stringify(request)).byteLength;
+  if (size <= most) return null;
+  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const why = `This request would be ${mb(size)} long, and ${colab ? "Colab" : "a notebook"} takes ${mb(most)} from a page.`;
+  return new OpError(`${why} Shorten the prompt or the reference prompts, or set them in a cell.`, "refused");
+}

@@ -2,7 +2,7 @@
 
 import type { Tensor } from "./ops";
 
-type Buffer = DataView | ArrayBuffer | ArrayBufferView | string;
+export type Buffer = DataView | ArrayBuffer | ArrayBufferView | string;
 
 interface Stub {
   $buffer: number;
@@ -35,7 +35,7 @@ function tensor({ $buffer, dtype, shape, scale = 1 }: Stub, buffers: readonly Bu
   return { dtype, shape, scale, data: dtype === "float32" ? asFloats(bytes) : bytes };
 }
 
-function asBytes(buffer: Buffer): Uint8Array {
+export function asBytes(buffer: Buffer): Uint8Array {
   // marimo and saved pages hand over base64.
   if (typeof buffer === "string") return Uint8Array.from(atob(buffer), (c) => c.charCodeAt(0));
   if (ArrayBuffer.isView(buffer)) return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
