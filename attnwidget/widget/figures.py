@@ -30,9 +30,9 @@ class Figures:
 
         Args:
             panel: grid, tokens, outcome, attention, ranking, overview, kinds, lens, generation, study, circuit, compare or inside.
-            **options: `width` for all: inches as a number, or a text such as "84mm". The others are listed in docs/pictures.md: `heads=` and
-                `view="large" | "small" | "lines"` of attention, `cells="patterns" | "scores"` of the grid, `part="qk" | "ov"` of inside,
-                and so on.
+            **options: `width` for all: inches as a number, or a text such as "84mm". The others are listed in docs/pictures.md:
+                `heads=` and `view="large" | "small" | "lines"` of attention, `cells="patterns" | "scores"` of the grid,
+                `part="qk" | "ov"` of inside, and so on.
 
         What has not been computed yet is computed here: for the grid's scores that is a sweep over every head.
         """
