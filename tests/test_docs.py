@@ -16,6 +16,7 @@ from attnwidget.analysis.measure import EMBEDDING_METRICS
 from attnwidget.analysis.statistics import STATISTICS
 
 from .conftest import ROOT
+from .models import IDS, subject
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 FENCES = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
@@ -25,6 +26,11 @@ MAX_PICTURE = 250_000  # bytes
 @pytest.fixture(params=PAGES, ids=lambda path: path.name)
 def page(request):
     return request.param, request.param.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def smol():
+    return attnwidget.load_model("smollm2-135m")
 
 
 def _slug(title: str) -> str:
@@ -88,6 +94,38 @@ def _accepts(function, call):
     assert keywords <= names or (open_ended and function is attnwidget.score), f"{ast.unparse(call)}: no {keywords - names}"
 
 
+def _blocks(root, name):
+    text = (root / "docs" / name).read_text(encoding="utf-8")
+    return [code for language, code in FENCES.findall(text) if language == "python"]
+
+
+@pytest.mark.demo
+def test_two_prompts_run_and_give_the_numbers_beside_them(root, smol):
+    names = {**vars(public), "model": smol}
+    exec(_blocks(root, "comparing.md")[0], names)
+    found = names["found"]
+    assert [str(head) for head in found.scores("noising").top(3)] == ["L23H3", "L29H1", "L20H0"]
+    assert [str(head) for head in found.scores("js").top(3)] == ["L24H4", "L8H0", "L8H1"]
+    assert f"{found.answers.difference:.1f}" == "11.6"
+
+
+@pytest.mark.demo
+def test_layers_and_texts_run(root, smol, prompt):
+    names = {**vars(public), "model": smol, "run": smol.run(prompt)}
+    for code in _blocks(root, "layers-and-text.md")[:2]:
+        exec(code, names)
+    assert names["said"].control.text
+
+
+def test_the_lines_about_the_inside_of_heads_run(root):
+    model = subject("llama").model
+    code = _blocks(root, "heads-inside.md")[0]
+    for theirs, ours in (('" Mary"', "5"), ('" John"', "6"), ("L18H6", "L2H3"), ("query=13, key=8", "query=7, key=3")):
+        assert theirs in code
+        code = code.replace(theirs, ours)
+    exec(code, {"model": model, "run": model.run(IDS)})
+
+
 def test_the_index_of_methods_is_complete(root):
     text = (root / "docs" / "methods.md").read_text(encoding="utf-8")
     code = {name for span in re.findall(r"`([^`]+)`", text) for name in re.findall(r"\w+", span)}
@@ -97,6 +135,23 @@ def test_the_index_of_methods_is_complete(root):
     assert functions - code == set()
     for names in (MODES, METHODS, METRICS, EMBEDDING_METRICS, STATISTICS, KINDS):
         assert {name for name in names if not name.endswith("_cls")} - code == set()
+
+
+def test_the_tables_of_the_index_are_those_of_the_code(root):
+    text = (root / "docs" / "methods.md").read_text(encoding="utf-8")
+    modes = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) ?\|[^|]*\|$", _part(text, "What can be done to a head"), re.MULTILINE))
+    assert {name: tuple(re.findall(r"`(\w+)`", parameters)) for name, parameters in modes.items()} == {
+        name: mode.params for name, mode in MODES.items()
+    }
+    methods = dict(re.findall(r"^\| \[`(\w+)`\].*\| ([^|]*?) \|[^|]*\|$", _part(text, "One number for every head"), re.MULTILINE))
+    assert list(methods) == list(METHODS)
+    assert {name for name, kind in methods.items() if kind.startswith("exact")} == {
+        name for name, method in METHODS.items() if method.exact
+    }
+
+
+def _part(text, title):
+    return text[text.index(f"## {title}") :].split("\n## ")[0]
 
 
 def test_references_of_the_index_are_listed(root):
