@@ -18,12 +18,12 @@ from attnwidget.analysis.statistics import STATISTICS
 from .conftest import ROOT
 from .models import IDS, subject
 
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "notebooks" / "README.md"]
 FENCES = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 MAX_PICTURE = 250_000  # bytes
 
 
-@pytest.fixture(params=PAGES, ids=lambda path: path.name)
+@pytest.fixture(params=PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def page(request):
     return request.param, request.param.read_text(encoding="utf-8")
 

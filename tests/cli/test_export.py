@@ -1,5 +1,6 @@
 """`attnwidget export`: the page that a cell would make, from a command line; and what is wrong, in one sentence."""
 
+import nbformat
 import pytest
 import torch
 import transformers as tf
@@ -74,6 +75,40 @@ def test_models_that_are_not_there(tmp_path):
         assert done.returncode == 1
         assert f"{str(model)!r} could not be loaded" in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
+
+
+def _notebook(path, *cells):
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Why?"), *map(nbformat.v4.new_code_cell, cells)]), path)
+    return path
+
+
+def test_a_notebook(tmp_path):
+    book = _notebook(tmp_path / "why.ipynb", "1 + 41", "print('for ' + 'this reason')")
+    before = book.read_bytes()
+    done = attnwidget("export", book, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"why.html: {(tmp_path / 'why.html').stat().st_size / 1e6:.2f} MB\n"), done.stderr
+    page = (tmp_path / "why.html").read_text(encoding="utf-8")
+    assert "<title>Why?</title>" in page and "42" in page and "for this reason" in page
+    assert "default-src 'none'" in page
+    assert book.read_bytes() == before
+
+
+def test_notebooks_that_cannot_be_made_a_page(tmp_path):
+    _notebook(tmp_path / "wrong.ipynb", "1 / 0")
+    (tmp_path / "text.ipynb").write_text("no notebook")
+    for name, sentence in (
+        ("wrong", "Cell 2 of the notebook raised ZeroDivisionError"),
+        ("text", "is no notebook"),
+        ("absent", "cannot be read"),
+    ):
+        done = attnwidget("export", f"{name}.ipynb", cwd=tmp_path)
+        assert done.returncode == 1
+        assert sentence in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    for arguments in (["wrong.ipynb", "a prompt"], ["wrong.ipynb", "--ablate", "L0H0"], ["wrong.ipynb", "--sizes"]):
+        done = attnwidget("export", *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].endswith("a notebook takes no PROMPT, and no option but -o")
+    assert list(tmp_path.glob("*.html")) == []
 
 
 @pytest.mark.demo
