@@ -15,7 +15,7 @@ from ..export.page import Page
 from ..heads import Head
 from .asking import CLEAN
 from .jobs import Job
-from .recordable import LENS_MOST, PARTS, base, keep_lens
+from .recordable import LENS_MOST, PARTS, base, keep_lens, keep_singles
 from .recorder import Recorder
 from .recording import packed, title_of
 from .sweep import TOKENS
@@ -137,8 +137,7 @@ def _ablations(of: Recorder, part: PagePart) -> PagePart:
     start = time.monotonic()
     singles = of.sample(some)
     seconds = time.monotonic() - start
-    for head, outcome in singles.outcomes.items():
-        of.keep("outcome", {"ablation": {**of.asking.how, "heads": [head]}, **of.asking.about, "k": 10}, outcome)
+    keep_singles(of, singles)
     n_layers = of.model.n_layers
     work = sum(n_layers - head.layer for head in every) / max(1, sum(n_layers - head.layer for head in some))
     there = of.session.has_singles(of.singles_key)

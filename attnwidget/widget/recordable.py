@@ -10,6 +10,7 @@ import numpy as np
 from ..analysis.kinds import KINDS
 from ..analysis.lens import refused_lens
 from ..analysis.overview import overview
+from ..analysis.singles import Singles
 from . import arguments, compared, embedding, lens
 from .asking import CHOICES, CLEAN, LIFTS
 from .comparing import WAYS
@@ -76,8 +77,11 @@ def _no_heads(of: Recorder) -> str | None:
 
 
 def _ablations(of: Recorder) -> None:
+    keep_singles(of, of.singles())
+
+
+def keep_singles(of: Recorder, singles: Singles) -> None:
     how, about = of.asking.how, of.asking.about
-    singles = of.singles()
     for head, outcome in singles.outcomes.items():
         of.keep("outcome", {"ablation": {**how, "heads": [head]}, **about, "k": 10}, outcome)
     for head, changes in singles.changes.items():

@@ -43,7 +43,7 @@ def record(widget: object, parts: Iterable[str], heads: Sequence[Head] | None = 
         for i, name in enumerate(names):
             of.job = _share(outer, i, len(names), PARTS[name].label)
             PARTS[name].record(of)
-            outer.chunk(i + 1, len(names), PARTS[name].label)
+            outer.chunk(1000 * (i + 1), 1000 * len(names), PARTS[name].label)
     return packed(of)
 
 
@@ -95,10 +95,13 @@ class _Share(Job):
 
     outer: Job
     turn: tuple[int, int, str]
+    reached: int = 0
 
     def chunk(self, done: int, total: int, text: str = "", partial: object = None) -> None:
         i, n, label = self.turn
-        self.outer.chunk(round(1000 * (i + done / max(1, total))), 1000 * n, f"{label}: {text[:1].lower()}{text[1:]}" if text else label)
+        # A part asks several questions, each of which begins at nothing.
+        self.reached = max(self.reached, round(1000 * (i + done / max(1, total))))
+        self.outer.chunk(self.reached, 1000 * n, f"{label}: {text[:1].lower()}{text[1:]}" if text else label)
 
     def check(self) -> None:
         self.outer.check()
