@@ -24,6 +24,7 @@ _LARGE = 8_000_000  # bytes of patterns beyond which those of the selected heads
 _LONG = 120.0  # seconds of measuring beyond which it is not chosen
 _AT_ONCE = 4_000_000  # cells of patterns that are read to be measured
 _AS_TEXT = 4 / 3  # base64
+_POSITIONS = 16  # of the lens that are read to be measured
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def _scores(of: Recorder, part: PagePart) -> PagePart:
 
 def _lens(of: Recorder, part: PagePart) -> PagePart:
     positions, n = min(of.asking.tokens, LENS_MOST), of.asking.tokens
-    some = sorted({n - 1 - i * positions // 6 for i in range(6) if i * positions // 6 < n})
+    # Not fewer: a handful of positions takes as long as it takes to read the unembedding, which says nothing of many.
+    some = sorted({n - 1 - i * positions // _POSITIONS for i in range(_POSITIONS)})
     start = time.monotonic()
     keep_lens(of, CLEAN, some)
     seconds = time.monotonic() - start
