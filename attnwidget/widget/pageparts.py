@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import pandas as pd
 
@@ -87,7 +88,10 @@ def page_parts(widget: object, job: Job) -> PageParts:
             part.record(scratch)
             found.append(PagePart(name, part.label, _bytes(scratch), True, None, True))
         else:
-            found.append(estimate(scratch, PagePart(name, part.label, 0, False, None, True)))
+            made = partial(estimate, scratch, PagePart(name, part.label, 0, False, None, True))
+            # What is on screen changes with each click, and these would be measured again after each.
+            depends = _DEPENDS.get(name)
+            found.append(made() if depends is None else of.session.estimate((name, depends(of)), made))
     return PageParts(tuple(_choose(found)), size, "Of the file; what is not measured is estimated from a few heads and positions.")
 
 
@@ -194,6 +198,11 @@ def _generation(of: Recorder, part: PagePart) -> PagePart:
     return replace(part, bytes=round(_AS_TEXT * 40 * 100 * len(of.asking.ablations)), chosen=False)
 
 
+_DEPENDS: dict[str, Callable[[Recorder], tuple]] = {
+    "patterns": lambda of: (of.key,),
+    "ablations": lambda of: (of.singles_key, of.session.has_singles(of.singles_key)),
+    "lens": lambda of: (of.asking.state["target"], len(of.asking.ablations)),
+}
 _ESTIMATES: dict[str, Callable[[Recorder, PagePart], PagePart]] = {
     "patterns": _patterns,
     "ablations": _ablations,

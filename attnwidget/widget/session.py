@@ -25,6 +25,7 @@ _KEPT_SCORES = 64  # a number per head each: every metric of a few sweeps, and t
 _KEPT_SWEEPS = 6  # of the heads ablated, given others or not; of heads exchanged with another prompt, both ways
 _KEPT_COMPARISONS = 4
 _KEPT_SINGLES = 2  # the answers with each head ablated alone: what a page is made of, for a mode and a target each
+_KEPT_ESTIMATES = 16
 _KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
 
 
@@ -55,6 +56,7 @@ class Session:
         self._circuit: Circuit | None = None
         self._comparisons: OrderedDict[Hashable, Comparison] = OrderedDict()
         self._singles: OrderedDict[Hashable, Singles] = OrderedDict()
+        self._estimates: OrderedDict[Hashable, object] = OrderedDict()
         self._noted: dict[str, tuple[dict, object]] = {}
         self.compared: object = None
         """The prompt beside another as it was asked for last, with what there is of its effects (`comparing.Compared`)."""
@@ -160,6 +162,10 @@ class Session:
         """The answers with each head ablated alone under `key`, made without the lock."""
         return self._made(self._singles, key, _KEPT_SINGLES, make)
 
+    def estimate(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """What a part of a page was estimated to take, under `key`: it does not change with each head that is looked at."""
+        return self._made(self._estimates, key, _KEPT_ESTIMATES, make)
+
     def has_singles(self, key: Hashable) -> bool:
         with self._lock:
             return self._clean is not None and not self._clean.outdated and key in self._singles
@@ -194,7 +200,16 @@ class Session:
     def _forget(self) -> None:
         self._clean = self._study = self._circuit = None
         self.compared = None
-        for kept in (self._ablated, self._scores, self._sweeps, self._references, self._comparisons, self._singles, self._noted):
+        for kept in (
+            self._ablated,
+            self._scores,
+            self._sweeps,
+            self._references,
+            self._comparisons,
+            self._singles,
+            self._estimates,
+            self._noted,
+        ):
             kept.clear()
 
 

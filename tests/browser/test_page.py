@@ -266,3 +266,24 @@ def test_a_cell_shows_the_page_in_a_frame(notebook, loaded: Kernel):
     # Of an origin of its own: it reads nothing of the notebook.
     inner = next(frame for frame in book.page.frames if frame.url == "about:srcdoc")
     assert inner.evaluate("() => self.origin") == "null"
+
+
+def test_a_page_is_saved_from_the_widget(notebook, loaded: Kernel, opened, tmp_path):
+    made = "from tests.small import small_model\nw = AttentionWidget(small_model(), 'the cat sat on the mat', selected=['L1H1'])\nw"
+    book = notebook(made, kernel=loaded)
+    view = book.page.locator(".attnwidget").first
+    view.get_by_role("button", name="Export", exact=True).click()
+    section = view.get_by_role("region", name="Export")
+    section.get_by_role("checkbox", name="the logit lens").uncheck()
+    with book.page.expect_download() as waiting:
+        section.get_by_role("button", name="Save page").click()
+    assert waiting.value.suggested_filename == "attnwidget-LlamaForCausalLM.html"
+    file = tmp_path / "saved.html"
+    waiting.value.save_as(file)
+    names = "[part.name for part in w.page_parts().parts if part.chosen and part.name != 'lens']"
+    assert file.read_text(encoding="utf-8") == book.read(f"w.page({names}).html()")
+    page = opened(file)
+    cell(page, "L0H1").click(modifiers=["Alt"])
+    expect(headline(page)).to_contain_text("→")
+    page.get_by_role("tab", name="Layer by layer").click()
+    expect(page.get_by_role("tabpanel")).to_contain_text("Needs a kernel")
