@@ -15,7 +15,8 @@ VERSION = 1
 
 
 def container(header: dict, buffers: Sequence[bytes] = ()) -> bytes:
-    """`header` (plain JSON without NaN; stubs `{$buffer: i, ...}` as of `widget.wire`) and `buffers`; the same input gives the same bytes."""
+    """`header` (plain JSON without NaN; stubs `{$buffer: i, ...}` as of `widget.wire`) and `buffers`. The same input gives the same
+    bytes."""
     whole = {**header, "version": VERSION, "sizes": [len(buffer) for buffer in buffers]}
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
     return zlib.compress(b"".join([struct.pack("<I", len(text)), text, *buffers]), 9)
