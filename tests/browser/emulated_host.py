@@ -87,16 +87,16 @@ class Bridge:
 
     def _hear(self, message: dict) -> None:
         content, buffers = message["content"], [bytes(b) for b in message.get("buffers") or []]
-        if message["msg_type"] == "comm_open":
-            if "_esm" in content["data"].get("state", {}):
-                self._comm, self.opened = content["comm_id"], content["data"]["state"]
-            return
-        if content["comm_id"] != self._comm:
+        opens = message["msg_type"] == "comm_open" and "_esm" in content["data"].get("state", {})
+        if not opens and content["comm_id"] != self._comm:
             return
         size = len(json.dumps(content["data"])) + sum(map(len, buffers))
         self.longest_down = max(self.longest_down, size)
         if self.host.most_down is not None and size > self.host.most_down:
             self.dropped.append(f"{size} bytes from the kernel")
+            return
+        if opens:
+            self._comm, self.opened = content["comm_id"], content["data"]["state"]
             return
         due = time.monotonic() + (self.host.buffer_delay if buffers else 0)
         with self._lock:

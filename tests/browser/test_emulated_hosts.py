@@ -85,7 +85,7 @@ def test_three_heads_off_one_message_at_a_time(of, dark, host, loaded, shots, re
     painted = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size > 20"
     assert view.locator("canvas.aw-cells").evaluate(painted)
     assert bridge.dropped == []
-    page.screenshot(path=shots / f"emulated-{request.node.callspec.id}.png", full_page=True)
+    page.screenshot(path=shots / f"emulated-{request.node.callspec.id}.png")
 
 
 def test_clicks_wait_for_a_cell_and_the_page_says_so(host, loaded):
