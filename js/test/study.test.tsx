@@ -224,7 +224,7 @@ describe("what is asked", () => {
     const { run, refuse, all, text } = await open();
     refuse("needs-kernel", "Run the notebook.");
     await run();
-    expect([all("[role=alert]"), text(".aw-msg-info")]).toEqual([[], "Needs a kernel. Run the notebook."]);
+    expect([all("[role=alert]"), text(".aw-msg-info")?.trim()]).toEqual([[], "Needs a kernel. Run the notebook."]);
   });
 });
 
