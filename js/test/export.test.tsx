@@ -45,18 +45,17 @@ describe("what goes into a page", () => {
     await later();
     expect(asked).toEqual([]);
     exporting.open.value = true;
-    await later(5);
+    await vi.waitFor(() => expect(exporting.parts.value.value).not.toBeNull(), 5000);
     expect(asked).toEqual([{ op: "page_parts", args: { run_key: "run-1" } }]);
     set({ selected: [[1, 1]] });
-    await later(5);
-    expect(asked).toHaveLength(2);
+    await vi.waitFor(() => expect(asked).toHaveLength(2), 5000);
     exporting.dispose();
   });
   it("adds up to what is chosen, exact only where all of it is", async () => {
     const { source } = kernel();
     const exporting = createExporting(signalsOf().state, source, () => {});
     exporting.open.value = true;
-    await later(5);
+    await vi.waitFor(() => expect(exporting.parts.value.value).not.toBeNull(), 5000);
     expect(exporting.total.value).toEqual({ bytes: 1_900_000, exact: false, seconds: 12 });
     exporting.choose("ablations", false);
     expect(exporting.total.value).toEqual({ bytes: 1_500_000, exact: true, seconds: null });
@@ -71,11 +70,11 @@ describe("saving", () => {
     const made: MadePage[] = [];
     const exporting = createExporting(signalsOf().state, source, (page) => made.push(page));
     exporting.open.value = true;
-    await later(5);
+    await vi.waitFor(() => expect(exporting.parts.value.value).not.toBeNull(), 5000);
     exporting.choose("ablations", false);
     exporting.choose("lens", true);
     exporting.save();
-    await later(40);
+    await vi.waitFor(() => expect(exporting.page.pending.value).toBe(false), 5000);
     return { made, exporting };
   }
   it("fetches the file piece by piece, and hands over all of it under its name", async () => {
@@ -109,7 +108,7 @@ describe("saving", () => {
       throw new Error("nothing is to be handed over");
     });
     exporting.open.value = true;
-    await later(5);
+    await vi.waitFor(() => expect(exporting.parts.value.value).not.toBeNull(), 5000);
     exporting.save();
     await later(3);
     exporting.page.cancel();
@@ -149,12 +148,13 @@ describe("the section in the prompt bar", () => {
     await act(() => {
       close = widget.render({ model, el, signal } as never);
     });
-    const wait = () => act(() => later(30));
-    await wait();
+    // As long as it takes, however slow the machine is.
+    const until = (holds: () => unknown) => act(() => vi.waitFor(() => expect(holds()).toBeTruthy(), 5000));
+    await until(() => el.textContent?.includes("Export"));
     const button = (name: string) => [...el.querySelectorAll("button")].find((one) => one.textContent === name)!;
     expect(el.querySelector(".aw-export")).toBeNull();
     await act(async () => button("Export").click());
-    await wait();
+    await until(() => el.querySelector(".aw-export input"));
     expect(button("Export").getAttribute("aria-expanded")).toBe("true");
     const section = el.querySelector<HTMLElement>(".aw-export")!;
     expect(section.querySelectorAll("input[type=checkbox]")).toHaveLength(4);
@@ -163,8 +163,9 @@ describe("the section in the prompt bar", () => {
     const click = vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
       clicked.push([this.download, this.href]);
     });
+    await until(() => !button("Save page").disabled);
     await act(async () => button("Save page").click());
-    await wait();
+    await until(() => clicked.length > 0 && el.textContent?.includes("Saved."));
     click.mockRestore();
     expect(clicked).toHaveLength(1);
     expect(clicked[0]![0]).toMatch(/\.html$/);

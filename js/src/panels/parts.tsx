@@ -177,8 +177,8 @@ export function ErrorMessage(props: { error: OpError; onRetry?: () => void; chil
               </button>
             ))}
           </div>
-        )}{" "}
-        {props.children}
+        )}
+        {props.children && <> {props.children}</>}
       </NeedsKernel>
     );
   }
