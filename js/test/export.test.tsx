@@ -149,7 +149,10 @@ describe("the section in the prompt bar", () => {
       close = widget.render({ model, el, signal } as never);
     });
     // As long as it takes, however slow the machine is.
-    const until = (holds: () => unknown) => act(() => vi.waitFor(() => expect(holds()).toBeTruthy(), 5000));
+    const until = async (holds: () => unknown) => {
+      for (let turn = 0; turn < 100 && !holds(); turn++) await act(() => later(20));
+      expect(holds()).toBeTruthy();
+    };
     await until(() => el.textContent?.includes("Export"));
     const button = (name: string) => [...el.querySelectorAll("button")].find((one) => one.textContent === name)!;
     expect(el.querySelector(".aw-export")).toBeNull();
