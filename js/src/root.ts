@@ -1,6 +1,6 @@
 // The element that a view lives in: its theme, and the width it may take.
 
-import { type ReadonlySignal, signal } from "@preact/signals";
+import { effect, type ReadonlySignal, signal } from "@preact/signals";
 import { watchTheme } from "./theme";
 
 export interface Root {
@@ -32,8 +32,9 @@ export function openRoot(el: HTMLElement): Root {
     theme.check();
   });
   observer.observe(body);
-  const untheme = theme.dark.subscribe((dark) => {
-    root.dataset.awTheme = dark ? "dark" : "light";
+  const untheme = effect(() => {
+    root.dataset.awTheme = theme.dark.value ? "dark" : "light";
+    root.toggleAttribute("data-aw-grey", theme.grey.value);
   });
   return {
     root,

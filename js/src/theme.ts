@@ -5,6 +5,8 @@ import { luminance } from "./draw/ramps";
 
 export interface Theme {
   dark: ReadonlySignal<boolean>;
+  /** Dark, but so light a grey (Colab, some themes of VS Code) that what is faint on black cannot be seen on it. */
+  grey: ReadonlySignal<boolean>;
   /** For the moments when no event can tell: the widget was hidden while the host changed its theme. */
   check(): void;
   dispose(): void;
@@ -28,11 +30,14 @@ function background(element: Element | null): [number, number, number] {
 
 /** `probe` carries `background-color: var(--aw-bg)` and a transition, so that any change of it fires an event. */
 export function watchTheme(probe: HTMLElement): Theme {
-  const isDark = () => luminance(background(probe)) < 0.179;
-  const dark = signal(isDark());
+  const dark = signal(false);
+  const grey = signal(false);
   const check = () => {
-    dark.value = isDark();
+    const light = luminance(background(probe));
+    dark.value = light < 0.179;
+    grey.value = dark.value && light > 0.02;
   };
+  check();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   // A host that swaps style sheets hides the page for a moment, and then the transition is cancelled, not ended.
   const events = ["transitionend", "transitioncancel"] as const;
@@ -46,6 +51,7 @@ export function watchTheme(probe: HTMLElement): Theme {
   scheme.addEventListener("change", check);
   return {
     dark,
+    grey,
     check,
     dispose() {
       clearTimeout(later);

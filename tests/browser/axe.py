@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 SCRIPT = Path(__file__).resolve().parents[2] / "js/node_modules/axe-core/axe.min.js"
 GRAVE = ("serious", "critical")
@@ -23,7 +23,7 @@ _JUDGE = """async selector => {
 }"""
 
 
-def violations(page: Page, selector: str = ".attnwidget") -> list[str]:
+def violations(page: Page | Frame, selector: str = ".attnwidget") -> list[str]:
     """What axe-core finds serious or critical within `selector`, a line each: rule, impact, what it says, where, and why there.
 
     The script is evaluated, not added as an element, so that a page under a strict policy can be asked too. A selector that
@@ -41,18 +41,19 @@ def violations(page: Page, selector: str = ".attnwidget") -> list[str]:
 
 
 @contextlib.contextmanager
-def _in_sight(page: Page, selector: str) -> Iterator[None]:
+def _in_sight(page: Page | Frame, selector: str) -> Iterator[None]:
     """axe-core takes for invisible what an ancestor clips: all that is scrolled away, and in JupyterLab, whose body has no height, all."""
-    size = page.viewport_size or {"width": 1400, "height": 1000}
+    window = page.page if isinstance(page, Frame) else page
+    size = window.viewport_size or {"width": 1400, "height": 1000}
     top, height = page.locator(selector).first.evaluate("e => [e.getBoundingClientRect().top + scrollY, e.scrollHeight]")
     before = page.evaluate("() => [document.body.style.height, document.body.style.height = '100vh'][0]")
-    page.set_viewport_size({"width": size["width"], "height": max(size["height"], round(max(0, top) + height) + 320)})
+    window.set_viewport_size({"width": size["width"], "height": max(size["height"], round(max(0, top) + height) + 320)})
     page.locator(selector).first.scroll_into_view_if_needed()
     page.wait_for_timeout(250)
     try:
         yield
     finally:
-        page.set_viewport_size(size)
+        window.set_viewport_size(size)
         page.evaluate("height => { document.body.style.height = height }", before)
 
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..conftest import PROMPT
+from .axe import violations
 from .emulated_host import Bridge, Host, serve
 from .lab import Kernel
 from .test_widget import HEADS, PAIRS, cell, expect_clean, expect_john, headline, off_cells
@@ -75,6 +76,7 @@ def test_three_heads_off_one_message_at_a_time(of, dark, host, loaded, shots, re
     expect(view).to_have_attribute("data-aw-theme", "dark" if dark else "light")
     ink = view.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
     assert ink[0] != ink[1]
+    assert violations(page.frames[1]) == [], "what is faint cannot be read on this host's ground"
     for head in HEADS:  # faster than the kernel answers
         cell(view, head).click(modifiers=["Alt"])
     expect_john(view)
