@@ -79,6 +79,7 @@ def kept(w, answers: Answers, job: Job) -> bytes:
         elif _size(part["result"]) <= _RAW:
             found.append(part)
     while True:
+        job.chunk(0, 1, "Saving what is shown")  # compressing takes its time, and a click need not wait for all tries
         content, buffers = pack({**header, "answers": found, "patterns": patterns})
         data = container(content, buffers)
         if len(data) <= MOST or not (found or patterns):
@@ -159,9 +160,10 @@ def _present_patterns(w) -> dict | None:
         run, off = w.run, set(w.ablated)
     except AttnWidgetError:
         return None
-    of = lambda run, head: _eight_bit(run.pattern(head)).astype(np.float32) / np.float32(255)  # noqa: E731
-    maps = np.stack([of(run.clean if head in off else run, head) for head in heads])
-    change = np.stack([of(run, head) - of(run.clean, head) for head in heads])
+    maps = np.stack([_eight_bit((run.clean if head in off else run).pattern(head)) for head in heads]).astype(np.float32) / np.float32(255)
+    # Rounded itself: the difference of two rounded values would be off by twice as much.
+    moved = np.stack([(run.pattern(head).float() - run.clean.pattern(head).float()).cpu().numpy() for head in heads])
+    change = np.rint(moved * 255) / np.float32(255)
     listed = [list(head) for head in heads]
     note = {"heads": listed, "text": "saved to 8 bits, ± 0.002"}
     args = {"run_key": "recorded", "ablation": _present(w), "heads": listed}

@@ -103,7 +103,7 @@ def test_what_is_on_screen_is_kept(model, shell):
     present = found["patterns"][0]["result"]
     maps, change = array(present["maps"], buffers), array(present["change"], buffers)
     assert np.abs(maps[0] - w.run.pattern("L3H0").numpy()).max() <= 0.5 / 255 + 1e-6
-    assert np.abs(change[0] - (w.run.pattern("L3H0") - w.run.clean.pattern("L3H0")).numpy()).max() <= 1 / 255 + 1e-6
+    assert np.abs(change[0] - (w.run.pattern("L3H0") - w.run.clean.pattern("L3H0")).numpy()).max() <= 0.5 / 255 + 1e-6
     assert present["notes"][0]["text"] == "saved to 8 bits, ± 0.002"
     assert w.get_state("kept")["kept"] == w.kept
 
