@@ -22,7 +22,6 @@ from .recording import packed, title_of
 from .sweep import TOKENS
 
 _LARGE = 8_000_000  # bytes of patterns beyond which those of the selected heads are chosen
-_LONG = 120.0  # seconds of measuring beyond which it is not chosen
 _AT_ONCE = 4_000_000  # cells of patterns that are read to be measured
 _AS_TEXT = 4 / 3  # base64
 _POSITIONS = 16  # of the lens that are read to be measured
@@ -96,6 +95,7 @@ def page_parts(widget: object, job: Job) -> PageParts:
 
 
 def _choose(parts: list[PagePart]) -> list[PagePart]:
+    # By sizes alone: what is in a page by default must not hang on how busy the machine is.
     every = next((part for part in parts if part.name == "patterns"), None)
     large = every is not None and every.bytes > _LARGE
     chosen = []
@@ -104,8 +104,6 @@ def _choose(parts: list[PagePart]) -> list[PagePart]:
             part = replace(part, chosen=not large)
         elif part.name == "patterns of selected heads":
             part = replace(part, chosen=large or every is None)
-        elif part.seconds is not None and part.seconds > _LONG:
-            part = replace(part, chosen=False)
         chosen.append(part)
     return chosen
 
