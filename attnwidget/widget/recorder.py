@@ -32,6 +32,8 @@ class Recorder:
     def __init__(self, widget: object, job: Job):
         self.session: Session = widget._session
         self.model: Model = widget.model
+        if self.session.key:
+            self.session.clean  # noqa: B018  before anything is read: where the weights have changed, the run has another key from here on
         self.asking = Asking(widget)
         self.key = self.asking.state["run_key"]
         self.job = job

@@ -47,6 +47,9 @@ class Saving:
         _alive.discard(self)
         self._quiet.end()
         self._worker.cancel(self._saving_owner)
+        # ipywidgets keeps closed widgets: what they hold would stay.
+        self._answers.forget()
+        self._page_made = None, b""
 
     @property
     def _saving_owner(self) -> object:
@@ -127,6 +130,8 @@ class Saving:
 
     def _keep(self, key: str, data: bytes, sheet: object, said: str) -> None:
         with self.lock:  # a new prompt takes it, and these are not its answers
+            if self not in _alive:  # closed meanwhile
+                return
             if key != self._session.key:
                 self._changed = True
                 return

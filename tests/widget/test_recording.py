@@ -279,6 +279,18 @@ def test_of_a_prompt_that_is_gone_nothing_is_recorded(model):
     assert view.error("page_parts", run_key=key)["kind"] == "cancelled"
 
 
+def test_after_training_a_page_is_of_the_weights_as_they_are():
+    model = small_model()
+    w = AttentionWidget(model, PROMPT)
+    key, before = w.run_key, outcome(w.run).clean_top.clean.logit
+    with torch.no_grad():
+        model.source.model.layers[0].self_attn.v_proj.weight.mul_(1.5)
+    header = w.page(include=[]).header
+    found = next(one["result"] for one in header["answers"] if one["op"] == "outcome")["clean_top"]["clean"]["logit"]
+    assert w.run_key != key and found != before
+    assert found == pytest.approx(outcome(model.run(PROMPT)).clean_top.clean.logit, rel=1e-6)
+
+
 def test_a_mode_that_leaves_heads_undefined_and_one_that_is_refused():
     w = widget(("llama", "plain"), mode="previous")
     answers = record(w, ["ablations"])[0]["answers"]

@@ -278,6 +278,21 @@ def test_where_somebody_watches_the_cell_is_not_held_up(model, shell, published)
     assert len(published) == 1 and w.kept == b""
 
 
+def test_closed_meanwhile_nothing_is_published_and_nothing_held(model, shell, published, monkeypatch):
+    w = shown(made(model))
+    w._repr_mimebundle_()
+    collect = w._collect
+
+    def closing(job):
+        found = collect(job)
+        w.close()
+        return found
+
+    monkeypatch.setattr(w, "_collect", closing)
+    assert w._answers._last and w._quiet_moment()
+    assert [update for _, _, update in published] == [False] and not w._answers._last
+
+
 def test_views_cannot_set_what_is_kept(model, shell):
     w = made(model)
     w.set_state({"kept": b"x", "widget_id": "y", "query": 2})
