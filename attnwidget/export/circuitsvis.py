@@ -45,7 +45,8 @@ def to_circuitsvis(
     if kind not in KINDS:
         raise ArrayError(f"{kind!r} is no view of CircuitsVis that a run can fill: use one of {', '.join(KINDS)}.")
     given = {"layer": layer, "heads": heads, "query": query, "values": values, "labels": labels}
-    taken = {**dict.fromkeys(_ATTENTION, ("layer", "heads")), **dict.fromkeys(_TOKENS, tuple(given))}.get(kind, ())
+    of_tokens = {"colored_tokens": ("layer", "heads", "query", "values"), "colored_tokens_multi": tuple(given)}
+    taken = {**dict.fromkeys(_ATTENTION, ("layer", "heads")), **of_tokens}.get(kind, ())
     for name, value in given.items():
         if value is not None and name not in taken:
             raise ArrayError(f"{kind} takes no {name}: leave it out, or choose another of {', '.join(KINDS)}.")
@@ -120,7 +121,7 @@ def _tokens(
         rows = _patterns(run, chosen)[:, run.position(query)]
         if kind == "colored_tokens":
             return colored_tokens(tokens, rows.mean(0), min_value=0.0, max_value=1.0)
-        return colored_tokens_multi(tokens, rows.T, labels=list(labels) if labels is not None else [str(head) for head in chosen])
+        return colored_tokens_multi(tokens, rows.T, labels=_labels(labels, [str(head) for head in chosen]))
     for name, value in (("layer", layer), ("heads", heads), ("query", query)):
         if value is not None:
             raise ArrayError(f"values= are the numbers themselves, and {name}= says where to take them from: give one of the two.")
@@ -132,10 +133,16 @@ def _tokens(
         return colored_tokens(tokens, given.tolist())
     if given.ndim != 2 or len(given) != n:
         raise ArrayError(f"values has the shape {given.shape}, and it takes [token, kind of value] with {n} tokens.")
-    if labels is not None and len(labels) != given.shape[1]:
-        raise ArrayError(f"labels has {len(labels)} texts, and values has {given.shape[1]} columns: one text is needed for each.")
-    named = [str(i) for i in range(given.shape[1])] if labels is None else [str(label) for label in labels]
-    return colored_tokens_multi(tokens, torch.tensor(given), labels=named)
+    return colored_tokens_multi(tokens, torch.tensor(given), labels=_labels(labels, [str(i) for i in range(given.shape[1])]))
+
+
+def _labels(labels: Sequence[str] | None, names: list[str]) -> list[str]:
+    """One text for each column; `names` where none are given."""
+    if labels is None:
+        return names
+    if len(labels) != len(names):
+        raise ArrayError(f"labels has {len(labels)} texts, and there are {len(names)} columns: one text is needed for each.")
+    return [str(label) for label in labels]
 
 
 def _numbers(values: object) -> np.ndarray:

@@ -137,6 +137,8 @@ REFUSED = {
     "length": (lambda run: run.to_circuitsvis("colored_tokens", values=[1, 2]), r"shape \(2,\), and the prompt has 6 tokens"),
     "columns": (lambda run: run.to_circuitsvis("colored_tokens_multi", values=[1] * 6), r"\[token, kind of value\] with 6 tokens"),
     "labels": (lambda run: run.to_circuitsvis("colored_tokens_multi", values=[[1, 2]] * 6, labels=["a"]), "labels has 1 texts"),
+    "labels of heads": (lambda run: run.to_circuitsvis("colored_tokens_multi", layer=1, labels=["a"]), "labels has 1 texts.*4 columns"),
+    "no labels": (lambda run: run.to_circuitsvis("colored_tokens", values=[1] * 6, labels=["a"]), "colored_tokens takes no labels"),
     "words": (lambda run: run.to_circuitsvis("colored_tokens", values=["a"] * 6), "cannot be read as numbers"),
     "top_k": (lambda run: run.to_circuitsvis("token_log_probs", top_k=0), "top_k must be a whole number from 1 to 11"),
 }
