@@ -3,6 +3,7 @@
 # make test-legacy   the engine under TransformerLens 2 and 3
 # make test-hosts    the widget under other versions of ipywidgets, ipykernel and anywidget
 # make types  js/src/state.gen.ts from the Python traits        make lint   style; `make format` mends it
+# make lessons   every lesson as a page without a kernel, in docs/lessons/
 #
 # Run again, each does only what changed since. PYTHON=python3.12 chooses the interpreter that .venv is made from.
 
@@ -77,6 +78,10 @@ test-hosts-%: $(INSTALLED) $(BUILT)
 bench: $(INSTALLED) $(BUILT)
 	@$(PY) -m tests.browser.chromium
 	@$(PY) -m benchmarks
+
+# Each is run: some minutes.
+lessons: $(INSTALLED) $(BUILT)
+	@$(PY) scripts/lessons.py docs/lessons
 
 build: $(INSTALLED) $(BUILT)
 	@$(PY) -m build --no-isolation --outdir dist .

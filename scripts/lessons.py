@@ -15,8 +15,8 @@ from attnwidget.export.lesson import lesson_page, linked, read_notebook, run_not
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 _CONTENTS = "README.md"
 _SAID = (
-    "This is a lesson as a page: its code was run, and what it showed is kept. In the views, heads can be looked at and switched off one by "
-    "one, with the answers that the model gave; for anything else, open the notebook."
+    "This is a lesson as a page: its code was run, and what it showed is kept. In the views, heads can be looked at and switched off one "
+    "by one, with the answers that the model gave; for anything else, open the notebook."
 )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+_SHOWN = "__import__('attnwidget.widget.shown', fromlist=['shown'])"  # no name of the notebook is taken
 _STILL = 'class="attnwidget-still'
 _HERE = Path(__file__).parent
 _HEIGHT = 760  # pixels of a frame around what is not ours
@@ -67,7 +68,7 @@ def run_notebook(notebook: NotebookNode, folder: Path, *, timeout: int = 600, pr
     nbclient, nbformat = _needed("nbclient"), _needed("nbformat")
     client = nbclient.NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     with client.setup_kernel():
-        _aside(client, "from attnwidget.widget.shown import prepare, show_page\nprepare()")
+        _aside(client, f"{_SHOWN}.prepare()")
         for index, cell in enumerate(list(notebook.cells)):
             if progress is not None:
                 progress(index, len(notebook.cells), "running the cells")
@@ -79,7 +80,7 @@ def run_notebook(notebook: NotebookNode, folder: Path, *, timeout: int = 600, pr
                 cell.outputs = [output for output in cell.outputs if _STILL not in output.get("data", {}).get("text/html", "")]
             for output in cell.get("outputs", []):
                 if WIDGET in output.get("data", {}):
-                    shown = _aside(client, f"show_page({output.data[WIDGET]['model_id']!r})")
+                    shown = _aside(client, f"{_SHOWN}.show_page({output.data[WIDGET]['model_id']!r})")
                     if shown:
                         output.data = nbformat.from_dict({"text/html": shown[0].data["text/html"], "text/plain": output.data["text/plain"]})
     return notebook

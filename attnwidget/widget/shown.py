@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..analysis.kinds import KINDS
 from .pages import Pages
 from .recordable import PARTS
 from .recorder import Recorder
@@ -44,9 +45,10 @@ def show_page(model_id: str) -> None:
 
 def _parts(widget: Pages) -> list[str]:
     # What is on screen, and what a click on a head needs: everything else takes long, and a reader of the page has not asked for it.
+    kind = ("kinds",) if widget.score in KINDS else ()
     weighted = ("weighted maps",) if widget.attention_kind not in ("raw", "change") or widget.aggregate == "rollout" else ()
     of = Recorder(widget, quiet())
-    return [name for name in (*ALWAYS, *TABS[widget.tab], *weighted) if PARTS[name].refused(of) is None]
+    return [name for name in (*ALWAYS, *TABS[widget.tab], *kind, *weighted) if PARTS[name].refused(of) is None]
 
 
 def _widgets() -> dict:

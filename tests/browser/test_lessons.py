@@ -1,0 +1,128 @@
+"""The lessons as pages, opened from disk with every request blocked: what they show is there, and heads can be switched off in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, expect
+
+from attnwidget.export.lesson import read_notebook
+from scripts.lessons import contents, order, page
+
+from ..lessons import FOLDER, LESSONS, executed
+from .axe import violations
+from .test_widget import cell, off_cells
+
+# The colours of every canvas in a frame: one that was not painted has a single one.
+COLOURS = """() => [...document.querySelectorAll("canvas")].filter(c => c.width && c.height).map(c =>
+    new Set(new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size)"""
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[[Path], Page]]:
+    contexts, asked, errors = [], [], []
+
+    def seen(route):
+        if route.request.url.startswith("file:") and route.request.is_navigation_request():
+            route.continue_()
+        else:
+            asked.append(route.request.url)
+            route.abort()
+
+    def make(file: Path, **options) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
+        contexts.append(context)
+        context.route(re.compile("^(?!blob:|data:|about:)"), seen)
+        context.set_offline(True)
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI))"
+        )
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        tab.goto(file.as_uri())
+        return tab
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert asked == [], "a request was attempted"
+    assert errors == [], "the page reported errors"
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request, tmp_path: Path) -> Path:
+    name = request.param.stem
+    file = tmp_path / f"{name}.html"
+    file.write_bytes(page(name, executed(request.param)).encode())
+    return file
+
+
+def frames(tab: Page) -> list[Frame]:
+    """The frames of a page, each scrolled to, so that it is painted."""
+    found = []
+    for element in tab.locator("iframe").all():
+        element.scroll_into_view_if_needed()
+        found.append(element.element_handle().content_frame())
+    return found
+
+
+def painted(frame: Frame) -> None:
+    frame.wait_for_function(f"() => ({COLOURS})().some(count => count > 3)", timeout=60_000)
+
+
+def test_a_lesson_without_kernel_and_network(lesson, opened, shots):
+    tab = opened(lesson)
+    live = 0
+    for frame in frames(tab):
+        painted(frame)
+        if frame.get_by_label("Ablation and prediction").count():
+            switch_off(frame)
+            live += 1
+    notebook = read_notebook(FOLDER / f"{lesson.stem}.ipynb")
+    assert live == sum(code.source.count("AttentionWidget(") for code in notebook.cells if code.cell_type == "code") > 0
+    tab.screenshot(path=shots / f"lesson-{lesson.stem}.png")
+    # CircuitsVis's script alone is 1.3 MB.
+    assert lesson.stat().st_size < (2_200_000 if lesson.stem == "reading_attention" else 1_000_000)
+
+
+def test_a_view_of_circuitsvis_is_in_its_lesson(tmp_path, opened):
+    file = tmp_path / "reading_attention.html"
+    file.write_bytes(page("reading_attention", executed(FOLDER / "reading_attention.ipynb")).encode())
+    theirs = frames(opened(file))[-1]
+    expect(theirs.get_by_text("Head Selector")).to_be_visible()
+    expect(theirs.get_by_text("L18H8")).to_be_visible()
+
+
+def test_its_words_meet_the_guidelines(lesson, opened):
+    for scheme in ("light", "dark"):
+        assert violations(opened(lesson, color_scheme=scheme), "main") == []
+
+
+def switch_off(frame: Frame) -> None:
+    """A head that was on goes off, and the answer beside it is another one, that was recorded."""
+    answer = frame.get_by_label("Ablation and prediction")
+    if off_cells(frame).count():
+        answer.get_by_role("button", name="Clear").click()
+        expect(off_cells(frame)).to_have_count(0)
+    before = answer.inner_text()
+    cell(frame, "L1H0").click(modifiers=["Alt"])
+    expect(off_cells(frame)).to_have_count(1)
+    expect(answer).to_contain_text("L1H0")
+    expect(answer).not_to_contain_text("Needs a kernel")
+    assert answer.inner_text() != before
+    cell(frame, "L1H0").click(modifiers=["Alt"])
+    expect(off_cells(frame)).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_contents_leads_to_each_lesson(tmp_path, opened, scheme):
+    file = tmp_path / "index.html"
+    file.write_bytes(contents().encode())
+    tab = opened(file, color_scheme=scheme)
+    links = [link.get_attribute("href") for link in tab.locator("td a").all()]
+    assert links == [f"{name}.html" for name in order()]
+    assert violations(tab, "main") == []
