@@ -21,7 +21,7 @@ BUILT := attnwidget/static/widget.js
 JS := $(shell find js/src -type f 2>/dev/null) js/build.mjs js/package.json
 STAGE = @printf '\n== %s\n'
 
-.PHONY: help demo test test-legacy test-hosts bench build types lint format constraints clean node
+.PHONY: help demo test test-legacy test-hosts bench build lessons types lint format constraints clean node
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -103,7 +103,7 @@ constraints: $(INSTALLED)
 		> constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) js/node_modules attnwidget/static dist shots .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) js/node_modules attnwidget/static dist docs/lessons shots .cache .pytest_cache .ruff_cache .hypothesis
 
 # -- what the above stand on ------------------------------------------------------------------------------------------
 
