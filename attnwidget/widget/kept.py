@@ -13,6 +13,7 @@ from ..errors import AttnWidgetError
 from ..export.container import container
 from ..heads import Head
 from .jobs import Job
+from .misnamed import misnamed
 from .ops import OPS
 from .wire import Array, pack
 
@@ -80,7 +81,7 @@ def kept(w, answers: Answers, job: Job) -> bytes:
             found.append(part)
     while True:
         job.chunk(0, 1, "Saving what is shown")  # compressing takes its time, and a click need not wait for all tries
-        content, buffers = pack({**header, "answers": found, "patterns": patterns})
+        content, buffers = pack({**header, "answers": found, "patterns": patterns, "misnamed": misnamed(w.model, found)})
         data = container(content, buffers)
         if len(data) <= MOST or not (found or patterns):
             return data if len(data) <= MOST else b""

@@ -9,6 +9,7 @@ from ..engine.interrupt import interruptible
 from ..errors import AttnWidgetError
 from ..heads import Head
 from .jobs import Job
+from .misnamed import misnamed
 from .recordable import PARTS, base
 from .recorder import Recorder
 from .wire import pack
@@ -61,6 +62,7 @@ def packed(of: Recorder) -> tuple[dict, list[bytes]]:
             },
             "answers": of.answers,
             "patterns": of.patterns,
+            "misnamed": misnamed(of.model, of.answers),
             "about": {"model": state["model_name"], "prompt": state["prompt"], "attnwidget": metadata.version("attnwidget")},
         }
     )

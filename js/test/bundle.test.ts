@@ -199,6 +199,13 @@ describe("of a recorded prediction are derived", () => {
     expect([found.target!.id, found.against!.id, found.kl]).toEqual([4, 1, 0.25]);
     expect(found.logit_diff).toEqual({ clean: 2.25 - 5, ablated: 3.25 - 4 });
   });
+  it("a token whose text is another's name is found by its number alone", async () => {
+    const { header, buffers } = container();
+    header.misnamed = [4];
+    const source = new BundleSource({ header, buffers });
+    await refusal(source, "outcome", outcomeArgs(off([1, 0]), { target: " a" }));
+    expect((await ask(source, off([1, 0]), { target: "#4" })).target!.id).toBe(4);
+  });
   it("a target alone: the foil is what the kernel takes", async () => {
     const source = open();
     // What overtook it ...

@@ -26,9 +26,9 @@ export function outcome(book: Book, args: Args): Outcome | null {
     }
   }
   const known = [...named.values()];
-  const target = args.target === "" ? said.clean_top : tokenOf(known, args.target);
+  const target = args.target === "" ? said.clean_top : tokenOf(book, known, args.target);
   if (!target) return null;
-  const against = args.against === "" ? foil(said, target, known) : tokenOf(known, args.against);
+  const against = args.against === "" ? foil(said, target, known) : tokenOf(book, known, args.against);
   if (!against) return null;
   return { ...said, target, against: against === "none" ? null : against, logit_diff: difference(target, against) };
 }
@@ -55,10 +55,11 @@ function difference(target: Choice, against: Choice | "none"): Outcome["logit_di
   };
 }
 
-/** "#id" or the token's own text. */
-function tokenOf(known: Choice[], text: string): Choice | null {
+/** "#id" or the token's own text; not one whose text is the name of another. */
+function tokenOf({ header }: Book, known: Choice[], text: string): Choice | null {
   const id = /^#(\d+)$/.exec(text)?.[1];
-  return known.find((one) => (id === undefined ? one.token === text : one.id === Number(id))) ?? null;
+  const means = ({ id, token }: Choice) => token === text && !header.misnamed?.includes(id);
+  return known.find((one) => (id === undefined ? means(one) : one.id === Number(id))) ?? null;
 }
 
 /** Of the tokens that predictions name, the one that was typed: the text itself or with a leading space, whichever is more probable. */
@@ -67,9 +68,9 @@ export function token(book: Book, { text }: Ops["token"]["args"]): Ops["token"][
   const all = at === null ? book.of("outcome").map((entry) => entry.result()) : book.outcomes(at);
   const known = all.flatMap(choices);
   const elsewhere = book.of("outcome").flatMap((entry) => choices(entry.result()));
-  const meant = [text, ` ${text}`].map((one) => tokenOf(known, one)).filter((one) => one !== null);
+  const meant = [text, ` ${text}`].map((one) => tokenOf(book, known, one)).filter((one) => one !== null);
   meant.sort((a, b) => b.clean.probability - a.clean.probability);
-  const found = meant[0] ?? tokenOf(elsewhere, text) ?? tokenOf(elsewhere, ` ${text}`);
+  const found = meant[0] ?? tokenOf(book, elsewhere, text) ?? tokenOf(book, elsewhere, ` ${text}`);
   return found && { id: found.id, token: found.token };
 }
 

@@ -25,6 +25,8 @@ export interface BundleHeader {
    * the lower triangle, query 0 first, then the two of query 1 ...
    */
   patterns: { heads: [number, number][]; queries: number; keys: number; causal: boolean; maps: unknown } | null;
+  /** Ids of tokens in `answers` whose text is the name of another token. */
+  misnamed?: number[];
   /** For people: when a page has no kernel it says what it was made from. */
   about: { model: string; prompt: string; attnwidget: string };
   /** What only one kind has. */
