@@ -200,7 +200,7 @@ describe("the texts", () => {
     for (const stop of ["button", "Escape"]) {
       const { model, chips, all, button, generate, asked } = await open({}, 8);
       await generate();
-      while (chips("control").length < 6) await wait(10);
+      while (chips("control").length < 6 || !button("Stop")) await wait(10);
       if (stop === "button") await click(button("Stop")!);
       else await press(all(".aw-gen")[0]!, stop);
       const had = chips("control").length;
