@@ -1,6 +1,6 @@
 """What results that can be drawn have in common: `figure()`, `to_svg`, `to_png` and `to_pdf`.
 
-This is the one place that looks up the floors, to `export/figures`, and only when a picture is asked for.
+This and `run.py` are the two places that look up the floors, to `export`, and only when asked.
 """
 
 from __future__ import annotations
