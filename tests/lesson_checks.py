@@ -26,6 +26,7 @@ assert round(swapped.probability(' John'), 2) == 0.91 and swapped.ablate(heads).
 assert round(swapped.ablate(heads).probability(' John'), 2) == 0.72 and round(swapped.ablate(heads).kl(), 2) == 0.17
 back = sorted(((float(run.patterns(l)[h, 9, 3]), f'L{l}H{h}') for l in range(30) for h in range(9)), reverse=True)
 assert [(h, round(v, 2)) for v, h in back[:3]] == [('L8H1', 0.87), ('L8H0', 0.86), ('L2H4', 0.74)]
+assert 4e5 < parts.chosen < 6e5 and {'patterns', 'ablations'} <= {part.name for part in parts.parts if part.chosen}
 """,
     "which_heads_matter": """
 assert round(run.probability(' Mary'), 2) == 0.92 and drop.values.size == 270
