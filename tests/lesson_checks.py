@@ -8,10 +8,10 @@ import itertools
 kl = lambda heads, **how: float(run.ablate(heads, **how).kl())
 assert round(run.probability(' Mary'), 2) == 0.92
 assert round(run.ablate(['L23H3']).probability(' Mary'), 2) == 0.87
-alone = [run.ablate([(l, h)]) for l in range(30) for h in range(9)]
-assert all(a.top(1).token[0] == ' Mary' for a in alone)
-lowest = min(alone, key=lambda a: a.probability(' Mary'))
-assert [str(h) for h in lowest.heads] == ['L1H5'] and round(lowest.probability(' Mary'), 2) == 0.65
+from attnwidget import score
+alone = score(run, metric='probability', target=' Mary')
+assert alone.values.size == 270 and (alone.extra['first_choice'] == model.token_id(' Mary')).all()
+assert str(alone.top(1)) == '[L1H5]' and round(run.ablate(['L1H5']).probability(' Mary'), 2) == 0.65
 assert all(run.ablate(p).top(1).token[0] == ' Mary' for p in itertools.combinations(heads, 2))
 abl = run.ablate(heads)
 assert abl.top(1).token[0] == ' John' and round(abl.probability(' John'), 2) == 0.38
