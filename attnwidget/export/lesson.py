@@ -60,7 +60,7 @@ def read_notebook(path: str | Path) -> NotebookNode:
     except OSError as error:
         raise AttnWidgetError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:
-        raise AttnWidgetError(f"{path} is no notebook: {str(error).splitlines()[0]}") from error
+        raise AttnWidgetError(f"{path} is no notebook: {str(error).partition(chr(10))[0]}") from error
 
 
 def run_notebook(notebook: NotebookNode, folder: Path, *, timeout: int = 600, progress: Progress | None = None) -> NotebookNode:

@@ -164,5 +164,6 @@ def _summary(title: str, header: dict) -> str:
 def _first_rows(header: dict) -> list[dict]:
     for one in header.get("answers", ()):
         if one["op"] == "outcome" and not one["args"]["ablation"]["heads"]:
-            return sorted(one["result"]["rows"], key=lambda row: row["clean"]["rank"])[:5]
+            defined = [row for row in one["result"]["rows"] if row["clean"]["probability"] is not None]
+            return sorted(defined, key=lambda row: row["clean"]["rank"])[:5]
     return []

@@ -116,3 +116,10 @@ def test_in_a_notebook_it_is_a_frame_of_its_own_origin(page):
 def test_text_shows_what_it_is_made_of(given, shown):
     assert escaped(given) == shown
     escaped(given).encode()
+
+
+def test_an_answer_that_is_undefined_is_not_in_the_words_for_readers_without_scripts():
+    undefined = {"token": "nothing", "clean": {"rank": 3, "probability": None}}
+    answer = {**HEADER["answers"][0], "result": {"rows": [*ROWS, undefined]}}
+    text = Page("t", {**HEADER, "answers": [answer]}).html()
+    assert "50.00%" in text and "nothing" not in text.partition("</h1>")[2].partition("</ol>")[0]
