@@ -119,7 +119,7 @@ def test_text_shows_what_it_is_made_of(given, shown):
 
 
 def test_an_answer_that_is_undefined_is_not_in_the_words_for_readers_without_scripts():
-    undefined = {"token": "nothing", "clean": {"rank": 3, "probability": None}}
+    undefined = {"token": "nowhere", "clean": {"rank": 3, "probability": None}}
     answer = {**HEADER["answers"][0], "result": {"rows": [*ROWS, undefined]}}
     text = Page("t", {**HEADER, "answers": [answer]}).html()
-    assert "50.00%" in text and "nothing" not in text.partition("</h1>")[2].partition("</ol>")[0]
+    assert "50.00%" in text and "nowhere" not in text.partition("</h1>")[2].partition("</ol>")[0]
