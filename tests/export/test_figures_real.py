@@ -88,9 +88,9 @@ def test_what_was_not_asked_for_says_how(w):
 def test_circuits_and_comparisons(w):
     clean = w.run.clean
     other = w.model.run("When Mary and John went to the store, Mary gave a drink to")
-    circuit = discover_circuit(clean, other, method="eap", edges=8, random=0, checks=False, sizes=[8])
+    circuit = discover_circuit(clean, other, method="eap", edges=60, random=0, checks=False, sizes=[60])
     picture = Picture(circuit.figure().svg())
-    assert len(picture.named(r"edge-\d+")) == len(circuit.edges) and "logits" in picture.words
+    assert len(picture.named(r"edge-\d+")) == len(circuit.edges) > 0 and "logits" in picture.words
     both = compare(clean, other)
     assert "L24H4" in Picture(both.figure().svg()).words
 
