@@ -45,7 +45,7 @@ HARMLESS = re.compile(
     r"Subshells? not supported|No provider for|was preloaded using link preload",
 )
 # What Notebook 7.6 throws while a page without any widget loads.
-NOT_OURS = "Cannot read properties of undefined (reading 'schema')"
+NOT_OURS = ("Cannot read properties of undefined (reading 'schema')", "Command 'filebrowser:open-path' not registered.")
 _serial = itertools.count()
 
 
@@ -353,7 +353,7 @@ def _watch(page: Page, notebook: Notebook, server: Server) -> None:
 
     page.on("request", lambda request: seen(request.url))
     page.on("websocket", lambda socket: seen(socket.url))
-    page.on("pageerror", lambda error: None if str(error) == NOT_OURS else notebook.errors.append(f"uncaught: {error}"))
+    page.on("pageerror", lambda error: None if str(error) in NOT_OURS else notebook.errors.append(f"uncaught: {error}"))
     page.on("console", said)
 
 

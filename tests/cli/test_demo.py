@@ -59,7 +59,9 @@ def test_it_opens_the_first_lesson_and_ends_with_its_server(tmp_path):
     # A file, since a pipe would be held open by what the server starts.
     log = tmp_path / "log"
     with log.open("w") as out:
-        running = subprocess.Popen(program, cwd=tmp_path, env=clean(tmp_path), stdout=out, stderr=subprocess.STDOUT)
+        # As in a terminal: what a shell starts in the background ignores Ctrl+C, and so would what it starts.
+        heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+        running = subprocess.Popen(program, cwd=tmp_path, env=clean(tmp_path), stdout=out, stderr=subprocess.STDOUT, preexec_fn=heard)
     try:
         deadline = time.monotonic() + 120
         while (address := re.search(r"http://(\S+)/lab/tree/(\S+)\?token=(\w+)", log.read_text())) is None:
