@@ -76,13 +76,15 @@ def run_notebook(notebook: NotebookNode, folder: Path, *, timeout: int = 600, pr
                 client.execute_cell(cell, index)
             except nbclient.exceptions.CellExecutionError as error:
                 raise AttnWidgetError(f"Cell {index + 1} of the notebook raised {error.ename}: {error.evalue}") from error
-            if "outputs" in cell:  # the picture of a widget's last state, which the page of it makes needless
-                cell.outputs = [output for output in cell.outputs if _STILL not in output.get("data", {}).get("text/html", "")]
             for output in cell.get("outputs", []):
                 if WIDGET in output.get("data", {}):
                     shown = _aside(client, f"{_SHOWN}.show_page({output.data[WIDGET]['model_id']!r})")
                     if shown:
                         output.data = nbformat.from_dict({"text/html": shown[0].data["text/html"], "text/plain": output.data["text/plain"]})
+    # The picture of a widget's last state, which its page makes needless. At the end: drawn anew, it is found by its place.
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if _STILL not in output.get("data", {}).get("text/html", "")]
     return notebook
 
 

@@ -82,7 +82,8 @@ def test_a_lesson_without_kernel_and_network(lesson, opened, shots):
     live = 0
     for frame in frames(tab):
         painted(frame)
-        if frame.get_by_label("Ablation and prediction").count():
+        if frame.locator(".attnwidget").count():
+            expect(frame.get_by_label("Ablation and prediction")).to_be_visible()
             switch_off(frame)
             live += 1
     notebook = read_notebook(FOLDER / f"{lesson.stem}.ipynb")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from attnwidget.errors import AttnWidgetError
+from attnwidget.export.container import opened
 from attnwidget.export.lesson import export_lesson, framed, lesson_page, linked, read_notebook, run_notebook, shell
 
 TEXT = """# What < is shown?
@@ -27,6 +30,7 @@ attention_patterns(['a', 'b'], [[[1, 0], [0.5, 0.5]]])"""
 SCRIPT = """from IPython.display import HTML
 HTML('<div id=x></div><script>document.title = 1 &amp;&amp; 2</script>')"""
 
+ROOT = Path(__file__).resolve().parents[2]
 MARKDOWN, CODE = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
 
 
@@ -118,3 +122,17 @@ def test_what_runs_aside_leaves_no_trace(tmp_path):
     run_notebook(book, tmp_path)
     assert len(book.cells) == 2
     assert [cell.execution_count for cell in book.cells] == [1, 2]
+
+
+def test_a_widget_is_shown_as_it_was_when_its_cell_had_run(tmp_path):
+    first = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom tests.small import small_model\nfrom attnwidget import AttentionWidget"
+    shown = "w = AttentionWidget(small_model(), 'the cat sat on the mat', tab='')\nw"
+    book = nbformat.v4.new_notebook(cells=[CODE(first), CODE(shown), CODE("w.ablated = ['L1H0']")])
+    run_notebook(book, tmp_path)
+    (output,) = book.cells[1].outputs
+    (frame,) = re.findall(r'srcdoc="([^"]*)"', output.data["text/html"])
+    packed = re.search(r'id="attnwidget-recording">([^<]*)<', html.unescape(frame))[1]
+    header, _ = opened(base64.b64decode(packed))
+    assert header["state"]["ablated"] == []
+    singles = [answer["args"]["ablation"]["heads"] for answer in header["answers"] if answer["op"] == "outcome"]
+    assert len([heads for heads in singles if len(heads) == 1]) == header["state"]["n_layers"] * header["state"]["n_heads"]
