@@ -11,15 +11,11 @@ import numpy as np
 from ..errors import AttnWidgetError
 from ..export.page import Page
 from ..heads import HeadsLike, parse_heads
-from . import arguments
 from .jobs import BACKGROUND, SOON, Job
 from .ops import Stale
 from .pageparts import PageParts, page_parts
 from .recording import Progress, quiet, record, title_of
 from .wire import Array
-
-PIECE = 512 * 1024
-"""Bytes of one reply: hosts refuse large messages."""
 
 
 class Pages:
@@ -72,21 +68,12 @@ def _asked_parts(widget: Pages, args: dict, job: Job) -> PageParts:
 
 def _asked_page(widget: Pages, args: dict, job: Job) -> dict:
     _present(widget, args)
-    parts, offset = args.get("parts"), arguments.integer(args.get("offset", 0))
+    parts = args.get("parts")
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise AttnWidgetError("parts must be a list of names.")
-    asked = args.get("run_key"), tuple(parts)
-    if offset == 0:
-        page = Page(title_of(widget), *record(widget, parts, None, job))
-        widget._page_made = asked, page.html().encode()
-    made, data = getattr(widget, "_page_made", (None, b""))
-    if made != asked or not 0 <= offset <= len(data):
-        raise AttnWidgetError("This page is no longer there: save it again.")
-    piece = np.frombuffer(data, np.uint8)[offset : offset + PIECE]
-    if offset + len(piece) == len(data):
-        widget._page_made = None, b""
+    html = Page(title_of(widget), *record(widget, parts, None, job)).html().encode()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", widget.model_name).strip("-.") or "page"
-    return {"name": f"attnwidget-{name}.html", "bytes": len(data), "html": Array(piece)}
+    return {"name": f"attnwidget-{name}.html", "html": Array(np.frombuffer(html, np.uint8))}
 
 
 def _present(widget: Pages, args: dict) -> None:

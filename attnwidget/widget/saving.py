@@ -49,7 +49,6 @@ class Saving:
         self._worker.cancel(self._saving_owner)
         # ipywidgets keeps closed widgets: what they hold would stay.
         self._answers.forget()
-        self._page_made = None, b""
 
     @property
     def _saving_owner(self) -> object:

@@ -134,7 +134,7 @@ export function answer(model: HasTraits, shape: Shape, op: string, args: Record<
     case "page_parts":
       return { result: pageParts(layers * heads, tokens.length) };
     case "page":
-      return page(args as never);
+      return page();
     case "embedding":
       return { result: embedding((args.ablation as { heads: [number, number][] }).heads.length, tokens.length) };
     case "overview":

@@ -1,6 +1,6 @@
-// Made-up parts of a page, and a file in pieces that says what it is.
+// Made-up parts of a page, and a file that says what it is.
 
-import type { Ops, PageParts } from "../src/source/ops";
+import type { PageParts } from "../src/source/ops";
 
 export function pageParts(heads: number, tokens: number): PageParts {
   const part = (name: string, label: string, bytes: number, seconds: number | null, chosen = true) => ({
@@ -23,13 +23,11 @@ export function pageParts(heads: number, tokens: number): PageParts {
   };
 }
 
-const PIECE = 64;
 const FILE = new TextEncoder().encode(
   `<!doctype html><title>made up</title><p>${"This page was made without a kernel. ".repeat(8)}</p>`,
 );
 
-export function page({ offset }: Ops["page"]["args"]): { result: unknown; buffers: DataView[] } {
-  const piece = FILE.slice(offset, offset + PIECE);
-  const html = { $buffer: 0, dtype: "uint8", shape: [piece.length], scale: 1 };
-  return { result: { name: "run.html", bytes: FILE.length, html }, buffers: [new DataView(piece.buffer)] };
+export function page(): { result: unknown; buffers: DataView[] } {
+  const html = { $buffer: 0, dtype: "uint8", shape: [FILE.length], scale: 1 };
+  return { result: { name: "run.html", html }, buffers: [new DataView(FILE.slice().buffer)] };
 }

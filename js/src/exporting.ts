@@ -2,8 +2,7 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { TraitSignals } from "./model";
-import type { AskOptions, PagePart, PageParts, Source } from "./source/ops";
-import { OpError } from "./source/ops";
+import type { PagePart, PageParts, Source } from "./source/ops";
 import { type OwnedResource, type Resource, resource } from "./source/resource";
 
 /** A page that was made; `url` is of the browser's own memory. */
@@ -58,10 +57,11 @@ export function createExporting(
   const page: OwnedResource<MadePage> = resource(
     () => wanted.value,
     async ({ run_key, parts: names }, options) => {
-      const { name, pieces, bytes } = await fetchPage(source, { run_key, parts: names }, options);
+      const { name, html } = await source.ask("page", { run_key, parts: names }, options);
+      const file = new Blob([Uint8Array.from(html.data)], { type: "text/html" });
       release();
-      url = URL.createObjectURL(new Blob(pieces, { type: "text/html" }));
-      const made = { name, bytes, url };
+      url = URL.createObjectURL(file);
+      const made = { name, bytes: file.size, url };
       deliver(made);
       return made;
     },
@@ -96,26 +96,6 @@ export function createExporting(
       release();
     },
   };
-}
-
-/** Piece by piece, as hosts refuse large messages. */
-async function fetchPage(
-  source: Source,
-  about: { run_key: string; parts: string[] },
-  { signal: abort, onProgress }: AskOptions,
-): Promise<{ name: string; pieces: Uint8Array<ArrayBuffer>[]; bytes: number }> {
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
-  for (let offset = 0; ; ) {
-    const first = offset === 0;
-    const answer = await source.ask("page", { ...about, offset }, { signal: abort, ...(first && { onProgress }) });
-    const { name, bytes, html } = answer;
-    const piece = Uint8Array.from(html.data);
-    offset += piece.length;
-    pieces.push(piece);
-    if (offset >= bytes) return { name, pieces, bytes };
-    if (piece.length === 0) throw new OpError(`The page ended after ${offset} of ${bytes} bytes.`, "failed");
-    onProgress?.(offset, bytes, "fetching the page");
-  }
 }
 
 function download({ name, url }: MadePage): void {

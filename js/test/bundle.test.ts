@@ -498,7 +498,7 @@ describe("what was not recorded needs a kernel", () => {
     },
     token: { text: "zebra" },
     page_parts: { run_key },
-    page: { run_key, parts: [], offset: 0 },
+    page: { run_key, parts: [] },
   };
   it.each(Object.keys(each) as Op[])("%s, in a sentence", async (op) => {
     const source = open({ answers: [], patterns: null });

@@ -248,26 +248,16 @@ def test_sizes_are_told_beforehand():
     assert seconds[1] is None  # they are there by now
 
 
-def test_a_page_is_fetched_in_pieces(model, monkeypatch):
+def test_a_page_that_a_view_asks_for_is_the_one_a_cell_makes(model):
     w = AttentionWidget(model, PROMPT)
     view = Front(w)
-    monkeypatch.setattr("attnwidget.widget.pages.PIECE", 100_000)
     offered, _ = view.result("page_parts", run_key=w.run_key)
     names = [part["name"] for part in offered["parts"] if part["chosen"]]
-    html, offset = b"", 0
-    while True:
-        said, buffers = view.result("page", run_key=w.run_key, parts=names, offset=offset)
-        piece = array(said["html"], buffers)
-        html += piece.tobytes()
-        offset = len(html)
-        if offset == said["bytes"]:
-            break
-        assert len(piece) == 100_000
+    said, buffers = view.result("page", run_key=w.run_key, parts=names)
     assert said["name"] == "attnwidget-LlamaForCausalLM.html"
-    assert html.decode() == w.page(names).html()
-    for offset in (100_000, -1, 10**9):
-        assert "no longer there" in view.error("page", run_key=w.run_key, parts=names, offset=offset)["message"]
-    assert "no part 'x'" in view.error("page", run_key=w.run_key, parts=["x"], offset=0)["message"]
+    assert array(said["html"], buffers).tobytes().decode() == w.page(names).html()
+    assert "no part 'x'" in view.error("page", run_key=w.run_key, parts=["x"])["message"]
+    assert "list of names" in view.error("page", run_key=w.run_key, parts=[1])["message"]
 
 
 def test_of_a_prompt_that_is_gone_nothing_is_recorded(model):
@@ -275,7 +265,7 @@ def test_of_a_prompt_that_is_gone_nothing_is_recorded(model):
     view = Front(w)
     key = w.run_key
     w.prompt = "the dog sat"
-    assert view.error("page", run_key=key, parts=[], offset=0)["kind"] == "cancelled"
+    assert view.error("page", run_key=key, parts=[])["kind"] == "cancelled"
     assert view.error("page_parts", run_key=key)["kind"] == "cancelled"
 
 

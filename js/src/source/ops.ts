@@ -747,15 +747,9 @@ export interface Ops {
   /** What a page saved from this run can hold. */
   page_parts: { args: { run_key: string }; result: PageParts };
   /**
-   * The page itself, with `parts` by name; what they need is computed first, with progress. It comes in pieces, as hosts refuse large
-   * messages: asked again with the next `offset` until `bytes` have come. Only `offset` 0 makes it anew; where it has changed or gone since,
-   * the others are refused.
+   * The page itself, with `parts` by name; what they need is computed first, with progress. `name` of the file; `html`: uint8.
    */
-  page: {
-    args: { run_key: string; parts: string[]; offset: number };
-    /** `name` of the file; `bytes` of the whole; `html`: uint8, at most 512 KiB of it from `offset` on. */
-    result: { name: string; bytes: number; html: Tensor };
-  };
+  page: { args: { run_key: string; parts: string[] }; result: { name: string; html: Tensor } };
 }
 
 /** What a page can hold beside what it always holds: tokens, the clean answer, the front end. */
