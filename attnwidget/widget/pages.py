@@ -14,7 +14,7 @@ from ..heads import HeadsLike, parse_heads
 from .jobs import BACKGROUND, SOON, Job
 from .ops import Stale
 from .pageparts import PageParts, page_parts
-from .recording import Progress, quiet, record, title_of
+from .recording import Progress, record, title_of, unqueued
 from .wire import Array
 
 
@@ -45,7 +45,7 @@ class Pages:
 
     def page(self, include: Iterable[str] | None = None, heads: HeadsLike | None = None, progress: Progress | None = None) -> Page:
         """As `to_html`, but for the file: `.save(path)` writes it, `.nbytes` is its size, and a notebook shows it in a frame."""
-        job = quiet(progress)
+        job = unqueued(progress)
         with self.lock:
             chosen = None if heads is None else parse_heads(heads, self.n_layers, self.n_heads)
             parts = [part.name for part in page_parts(self, job).parts if part.chosen] if include is None else include
@@ -55,7 +55,7 @@ class Pages:
         """What a page of the widget as it is now can hold, how many bytes and how many seconds each part takes: a few heads are ablated,
         and a few positions read, to tell."""
         with self.lock:
-            return page_parts(self, quiet())
+            return page_parts(self, unqueued())
 
 
 # -- as requests --------------------------------------------------------------------------------------------------------

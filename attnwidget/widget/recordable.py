@@ -12,15 +12,13 @@ from ..analysis.lens import refused_lens
 from ..analysis.overview import overview
 from ..analysis.singles import Singles
 from . import arguments, compared, embedding, lens
-from .asking import CHOICES, CLEAN, LIFTS
+from .asking import CHOICES, CLEAN, LIFTS, TOP_K
 from .comparing import WAYS
 from .question import question
 from .recorder import Recorder
 
 LENS_MOST = 512
 """Positions of the lens: of a longer prompt the last ones."""
-NOTED = ("study", "circuit", "counterfactual", "compare", "generate", "overview", "qk", "why", "ov", "qk_circuit", "composition")
-"""Requests whose last answer is kept for a page."""
 _GENERATE = {"max_new_tokens": 40, "temperature": 0.0, "top_k": 0, "top_p": 1, "seed": 0, "forced_on": "control"}
 _SLOW = ("attribution_qkfix", "integrated_gradients", "gradient", "gradient_activation")
 """Scores that are recorded where they were asked for, or are on screen: each costs many forwards."""
@@ -41,18 +39,23 @@ class Part:
 
 def base(of: Recorder) -> None:
     """The answer, with nothing ablated and with what is ablated now, and where the heads on screen look then."""
-    asking, answer = of.asking, of.model.answer
+    asking = of.asking
     for ablation in asking.ablations:
-        if answer == "none":
-            if ablation["heads"]:
-                of.try_ask("embedding", {"ablation": ablation})
-            continue
-        of.try_ask("outcome", {"ablation": ablation, **asking.about, "k": 10})
-        if answer in ("next", "mask"):
-            of.try_ask("whole_prompt", {"ablation": ablation})
+        answered(of, ablation)
     if asking.state["ablated"] and asking.heads and of.model.selftest.reads_patterns:
         most = max(1, 2_000_000 // asking.tokens**2)
         of.attempt(lambda: of.keep_present_patterns(asking.heads[:most]))
+
+
+def answered(of: Recorder, ablation: dict) -> None:
+    """What the model answers with this ablation, where it has an answer."""
+    if of.model.answer == "none":
+        if ablation["heads"]:
+            of.try_ask("embedding", {"ablation": ablation})
+        return
+    of.try_ask("outcome", {"ablation": ablation, **of.asking.about, "k": TOP_K})
+    if of.model.answer in ("next", "mask"):
+        of.try_ask("whole_prompt", {"ablation": ablation})
 
 
 # -- the parts ----------------------------------------------------------------------------------------------------------
@@ -83,7 +86,7 @@ def _ablations(of: Recorder) -> None:
 def keep_singles(of: Recorder, singles: Singles) -> None:
     how, about = of.asking.how, of.asking.about
     for head, outcome in singles.outcomes.items():
-        of.keep("outcome", {"ablation": {**how, "heads": [head]}, **about, "k": 10}, outcome)
+        of.keep("outcome", {"ablation": {**how, "heads": [head]}, **about, "k": TOP_K}, outcome)
     for head, changes in singles.changes.items():
         of.keep("embedding", {"ablation": {**how, "heads": [head]}}, embedding.packed(changes))
 

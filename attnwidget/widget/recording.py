@@ -30,7 +30,7 @@ def record(widget: object, parts: Iterable[str], heads: Sequence[Head] | None = 
 
     Nothing in the widget changes but for what it keeps computed. The same parts of the same prompt give the same recording.
     """
-    of = Recorder(widget, job or quiet())
+    of = Recorder(widget, job or unqueued())
     if not of.key or not of.asking.tokens:
         raise AttnWidgetError("There is no prompt to record: set w.prompt.")
     names = checked(of, parts)
@@ -50,23 +50,22 @@ def record(widget: object, parts: Iterable[str], heads: Sequence[Head] | None = 
 
 def packed(of: Recorder) -> tuple[dict, list[bytes]]:
     """What a recorder has so far."""
-    state = of.asking.state
-    header, buffers = pack(
-        {
-            "kind": "run",
-            "state": {
-                **{name: value for name, value in state.items() if name not in _NOT_KEPT},
-                "run_key": "recorded",
-                "scored": {},
-                "error": "",
-            },
-            "answers": of.answers,
-            "patterns": of.patterns,
-            "misnamed": misnamed(of.model, of.answers),
-            "about": {"model": state["model_name"], "prompt": state["prompt"], "attnwidget": metadata.version("attnwidget")},
-        }
-    )
+    state = {name: value for name, value in of.asking.state.items() if name not in _NOT_KEPT}
+    header, buffers = pack(bundle(of, {**state, "run_key": "recorded", "scored": {}, "error": ""}))
     return _short(header), buffers
+
+
+def bundle(of: Recorder, state: dict) -> dict:
+    """What a recorder has so far as a `BundleHeader`, whose arrays are still in it; `state` are the traits that it carries."""
+    chosen = of.asking.state
+    return {
+        "kind": "run",
+        "state": state,
+        "answers": of.answers,
+        "patterns": of.patterns,
+        "misnamed": misnamed(of.model, of.answers),
+        "about": {"model": chosen["model_name"], "prompt": chosen["prompt"], "attnwidget": metadata.version("attnwidget")},
+    }
 
 
 def title_of(widget: object) -> str:
@@ -86,7 +85,7 @@ def checked(of: Recorder, parts: Iterable[str]) -> list[str]:
     return [name for name in PARTS if name in given]
 
 
-def quiet(progress: Progress | None = None) -> Job:
+def unqueued(progress: Progress | None = None) -> Job:
     """A job that no worker runs."""
     told = (lambda done, total, text, partial: progress(done, total, text)) if progress else lambda *step: None
     return Job("", None, "", lambda job: None, lambda result: None, lambda error: None, told)

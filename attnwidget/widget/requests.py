@@ -14,7 +14,6 @@ from .ops import OPS, Stale
 from .pages import PAGE_OPS
 from .painted import saved
 from .pieces import in_pieces
-from .recordable import NOTED
 from .wire import pack
 
 _log = logging.getLogger(__name__)
@@ -109,9 +108,9 @@ class Requests:
 
     def _done(self, request_id: str, op: str, args: dict, result: object) -> None:
         self._reply(request_id, result)
-        self._answered(op, args, result)
-        if op in NOTED:
+        if op in OPS:
             self._session.note(op, args, result)
+            self._answered()
         if op == "scores" and result["remaining"] is None:  # a sweep that was stopped half-way is not worth keeping
             with self.lock:  # a new prompt takes it, so these are not set after it has cleared them
                 if args["run_key"] == self._session.key:

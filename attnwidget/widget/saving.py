@@ -15,9 +15,10 @@ from ..engine.interrupt import Cancelled
 from ..errors import AttnWidgetError
 from . import still
 from .jobs import LAST, Job
-from .kept import Answers, kept
+from .kept import kept
 from .ops import Stale
 from .quiet import Quiet
+from .recording import unqueued
 from .state import State
 
 _SILENT = {"kept", "widget_id", "error", "facts"}
@@ -30,7 +31,6 @@ class Saving:
     """The part of `AttentionWidget` that outlives the kernel."""
 
     def _begin_saving(self) -> None:
-        self._answers = Answers()
         self._changed = False
         self._still_shown = False
         self._seen = False
@@ -47,19 +47,16 @@ class Saving:
         _alive.discard(self)
         self._quiet.end()
         self._worker.cancel(self._saving_owner)
-        # ipywidgets keeps closed widgets: what they hold would stay.
-        self._answers.forget()
 
     @property
     def _saving_owner(self) -> object:
         # Not the widget's own: `busy` and `wait` are about what it was asked.
         return ("saving", id(self))
 
-    def _answered(self, op: str, args: dict, result: object) -> None:
+    def _answered(self) -> None:
         """A view has been given an answer."""
         if self not in _alive:
             return
-        self._answers.note(str(args.get("run_key")), op, args, result)
         self._seen = True
         self._touched()
 
@@ -113,16 +110,15 @@ class Saving:
         if not self._changed or not (self._seen or self._still_shown) or self.comm is None:
             return
         self._changed = False
-        nobody = lambda *_: None  # noqa: E731
-        self._keep(*self._collect(Job("saving", self._saving_owner, "saving", nobody, nobody, nobody)))
+        self._keep(*self._collect(unqueued()))
 
     def _collect(self, job: Job) -> tuple[str, bytes, object, str]:
         """What takes the model: the answers, and what the picture is drawn from."""
         with self.lock:
             key = self._session.key
-        data = kept(self, self._answers, job)
+        data = kept(self, job)
         try:
-            sheet = still.sheet_of(self, self._answers, job) if self._still_shown else None
+            sheet = still.sheet_of(self, job) if self._still_shown else None
         except AttnWidgetError:  # a mode that is undefined for what is ablated: there is no run to draw
             sheet = None
         return key, data, sheet, still.alternative(self) if sheet is not None else ""

@@ -16,6 +16,7 @@ from ..analysis.studied import Study
 from ..errors import PromptError
 from ..model import Model
 from ..run import AblatedRun, Run
+from .answers import Answers
 from .sweep import Sweep
 
 Result = TypeVar("Result")
@@ -57,7 +58,7 @@ class Session:
         self._comparisons: OrderedDict[Hashable, Comparison] = OrderedDict()
         self._singles: OrderedDict[Hashable, Singles] = OrderedDict()
         self._estimates: OrderedDict[Hashable, object] = OrderedDict()
-        self._noted: dict[str, tuple[dict, object]] = {}
+        self._answers = Answers()
         self.compared: object = None
         """The prompt beside another as it was asked for last, with what there is of its effects (`comparing.Compared`)."""
 
@@ -181,15 +182,21 @@ class Session:
             return made if clean is not self._clean else _kept(store, key, most, lambda: made)
 
     def note(self, op: str, args: dict, result: object) -> None:
-        """Keeps what a view was answered last of its kind: a page can hold it."""
+        """Keeps what a view was answered last of its kind: a page, and a saved notebook, can hold it."""
         with self._lock:
             if args.get("run_key") == self.key:
-                self._noted[op] = (args, result)
+                self._answers.note(op, args, result)
 
-    def noted(self, op: str) -> tuple[dict, object] | None:
-        """What was asked last of this kind about the present run, and the answer; None where there is none, or the weights have changed."""
+    def answers_of(self, op: str) -> list[tuple[dict, object]]:
+        """What was asked last of this kind about the present run, and the answers, with and without ablated heads, the last one last; none
+        where the weights have changed."""
         with self._lock:
-            return None if self._clean is None or self._clean.outdated else self._noted.get(op)
+            return [] if self._clean is None or self._clean.outdated else self._answers.of(op)
+
+    def answer_like(self, op: str, args: dict) -> object | None:
+        """The answer a view was given to just this question about the present run, where it was the last of its kind."""
+        with self._lock:
+            return None if self._clean is None or self._clean.outdated else self._answers.like(op, args)
 
     def clear(self) -> None:
         """Lets go of every run; ipywidgets keeps closed widgets, and these would keep their activations."""
@@ -208,7 +215,7 @@ class Session:
             self._comparisons,
             self._singles,
             self._estimates,
-            self._noted,
+            self._answers,
         ):
             kept.clear()
 

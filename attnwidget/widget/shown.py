@@ -6,7 +6,7 @@ from ..analysis.kinds import KINDS
 from .pages import Pages
 from .recordable import PARTS
 from .recorder import Recorder
-from .recording import quiet
+from .recording import unqueued
 
 TABS = {
     "": (),
@@ -47,7 +47,7 @@ def _parts(widget: Pages) -> list[str]:
     # What is on screen, and what a click on a head needs: everything else takes long, and a reader of the page has not asked for it.
     kind = ("kinds",) if widget.score in KINDS else ()
     weighted = ("weighted maps",) if widget.attention_kind not in ("raw", "change") or widget.aggregate == "rollout" else ()
-    of = Recorder(widget, quiet())
+    of = Recorder(widget, unqueued())
     return [name for name in (*ALWAYS, *TABS[widget.tab], *kind, *weighted) if PARTS[name].refused(of) is None]
 
 

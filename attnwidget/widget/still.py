@@ -14,7 +14,6 @@ from ..analysis.headscores import HeadScores
 from ..errors import AttnWidgetError
 from . import figures
 from .jobs import Job
-from .kept import Answers
 from .question import question
 
 MOST = 150_000
@@ -24,7 +23,7 @@ _TOKENS_UP_TO = 160  # a longer prompt's strip would be the whole picture
 _GAP = 20.0
 
 
-def sheet_of(w, answers: Answers, job: Job):
+def sheet_of(w, job: Job):
     """Tokens, grid, the large map and the prediction as far as these panels are shown; None where there is no prompt. Nothing that takes
     long is computed: scores are those that are there."""
     from ..export.figures.sheet import PAGE, Sheet
@@ -38,7 +37,7 @@ def sheet_of(w, answers: Answers, job: Job):
         y = _put(page, y, lambda: w.figure("tokens", **wide)) + 6
     if "grid" in w.panels:
         job.chunk(0, 1)
-        y = _put(page, y, lambda: _grid(w, answers, **wide)) + 6
+        y = _put(page, y, lambda: _grid(w, **wide)) + 6
     job.chunk(0, 1)
     left = _drawn(lambda: w.figure("attention", view="large", **half)) if "attention" in w.panels and figures.looked_at(w) else None
     job.chunk(0, 1)
@@ -65,14 +64,14 @@ def _put(page, y: float, make) -> float:
     return y + part.height
 
 
-def _grid(w, answers: Answers, width: float):
+def _grid(w, width: float):
     from ..export.figures import grid, runs
 
     scores = _scores_there(w)
     marks = {"selected": w.selected, "shown": w.shown, "width": width}
     if scores is not None and w.cell_view == "scores":
         return grid.scores_grid(scores, ablated=w.ablated, **marks)
-    asked = answers.like(w._session.key, "thumbnails", {})
+    asked = w._session.answer_like("thumbnails", {})
     maps = None if asked is None else asked["maps"].values.astype(np.float32) / 255
     return runs.patterns(w.run, maps=maps, hide_first=w.hide_first, scores=scores, **marks)
 

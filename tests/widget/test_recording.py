@@ -14,7 +14,7 @@ from attnwidget.analysis import outcome
 from attnwidget.analysis.embedding import embedding_change
 from attnwidget.widget.ops import OPS
 from attnwidget.widget.recordable import PARTS
-from attnwidget.widget.recording import quiet, record
+from attnwidget.widget.recording import record, unqueued
 from attnwidget.widget.state import State
 from attnwidget.widget.wire import pack
 from tests.models import HEADS, LAYERS, VOCAB, name_of, subject, tokenizer
@@ -82,7 +82,7 @@ def test_every_answer_is_what_the_kernel_says(pair):
     for one in header["answers"]:
         args = {**one["args"], "run_key": w.run_key, "patience": None}
         assert one["args"]["run_key"] == "recorded"
-        wanted = revived(*pack(OPS[one["op"]].answer(w._session, args, quiet())))
+        wanted = revived(*pack(OPS[one["op"]].answer(w._session, args, unqueued())))
         found = revived(one["result"], buffers)
         if one["op"] == "patterns":  # to 8 bits
             assert_alike(found["maps"] / 255, wanted["maps"], rel=0, absolute=0.5001 / 255)

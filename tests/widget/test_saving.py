@@ -101,10 +101,10 @@ def test_what_is_on_screen_is_kept(model, shell):
     expected = (w.run.clean.pattern("L3H0").numpy() * 255).round()[rows, columns]
     assert np.array_equal(array(patterns["maps"], buffers)[0], expected.astype(np.uint8))
     present = found["patterns"][0]["result"]
-    maps, change = array(present["maps"], buffers), array(present["change"], buffers)
+    assert present["maps"]["dtype"] == "uint8", "of which the page says that it is rounded"
+    maps, change = array(present["maps"], buffers) / np.float32(255), array(present["change"], buffers)
     assert np.abs(maps[0] - w.run.pattern("L3H0").numpy()).max() <= 0.5 / 255 + 1e-6
     assert np.abs(change[0] - (w.run.pattern("L3H0") - w.run.clean.pattern("L3H0")).numpy()).max() <= 0.5 / 255 + 1e-6
-    assert present["notes"][0]["text"] == "saved to 8 bits, ± 0.002"
     assert w.get_state("kept")["kept"] == w.kept
 
 
@@ -289,8 +289,8 @@ def test_closed_meanwhile_nothing_is_published_and_nothing_held(model, shell, pu
         return found
 
     monkeypatch.setattr(w, "_collect", closing)
-    assert w._answers._last and w._quiet_moment()
-    assert [update for _, _, update in published] == [False] and not w._answers._last
+    assert w._session.answers_of("thumbnails") and w._quiet_moment()
+    assert [update for _, _, update in published] == [False] and not w._session._answers.of("thumbnails")
 
 
 def test_views_cannot_set_what_is_kept(model, shell):
