@@ -24,6 +24,7 @@ from .engine import Edit, Recording
 from .engine.interrupt import checkpoint
 from .errors import ModeError, ModelError, PositionError
 from .heads import Head, HeadLike, HeadsLike, parse_head
+from .runframe import run_frame
 
 if TYPE_CHECKING:
     from circuitsvis.utils.render import RenderedHTML
@@ -250,8 +251,6 @@ class Run(Drawable):
     def to_frame(self) -> pd.DataFrame:
         """A row per token: position, token, id, `first_choice` there and `next_log_probability`, log p of the prompt's own next token
         (nats, NaN at the last; only where the model predicts it). With heads ablated also those of the clean run, as `clean_...`."""
-        from .export.runframe import run_frame
-
         return run_frame(self)
 
     def to_circuitsvis(self, kind: str = "attention_heads", **options: object) -> RenderedHTML:

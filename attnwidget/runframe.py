@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from .run import Run
 
 
 def run_frame(run: Run) -> pd.DataFrame:
