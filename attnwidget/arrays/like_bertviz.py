@@ -24,6 +24,16 @@ class ViewPage(Page):
         return self.html()
 
 
+_LISTS = ("tokens", "encoder_tokens", "decoder_tokens")
+# Whose tokens ask, and whose are looked at.
+_SIDES = {
+    "attention": ("tokens", "tokens"),
+    "encoder_attention": ("encoder_tokens", "encoder_tokens"),
+    "decoder_attention": ("decoder_tokens", "decoder_tokens"),
+    "cross_attention": ("decoder_tokens", "encoder_tokens"),
+}
+
+
 def head_view(
     attention: object = None,
     tokens: Sequence[str] | None = None,
@@ -51,13 +61,8 @@ def head_view(
         html_action: "view" and "return" give the page; in a loop it is shown by `display(...)`. Its `data` is its HTML.
     """
     parts, numbers = _parts(
-        {
-            "attention": attention,
-            "encoder_attention": encoder_attention,
-            "decoder_attention": decoder_attention,
-            "cross_attention": cross_attention,
-        },
-        {"tokens": tokens, "encoder_tokens": encoder_tokens, "decoder_tokens": decoder_tokens},
+        (attention, encoder_attention, decoder_attention, cross_attention),
+        (tokens, encoder_tokens, decoder_tokens),
         prettify_tokens,
         sentence_b_start,
         include_layers,
@@ -93,13 +98,8 @@ def model_view(
     if display_mode not in (None, "dark", "light"):
         raise ArrayError(f'display_mode must be "dark", "light" or None, not {display_mode!r}.')
     parts, _ = _parts(
-        {
-            "attention": attention,
-            "encoder_attention": encoder_attention,
-            "decoder_attention": decoder_attention,
-            "cross_attention": cross_attention,
-        },
-        {"tokens": tokens, "encoder_tokens": encoder_tokens, "decoder_tokens": decoder_tokens},
+        (attention, encoder_attention, decoder_attention, cross_attention),
+        (tokens, encoder_tokens, decoder_tokens),
         prettify_tokens,
         sentence_b_start,
         include_layers,
@@ -110,26 +110,21 @@ def model_view(
 
 
 def _parts(
-    given: dict[str, object],
-    tokens: dict[str, Sequence[str] | None],
+    attentions: Sequence[object],
+    token_lists: Sequence[Sequence[str] | None],
     prettify: bool,
     sentence_b_start: int | None,
     include_layers: Sequence[int] | None,
     include_heads: Sequence[int] | None,
 ) -> tuple[list[Maps], list[int]]:
-    """What was given, each with its tokens, and the numbers of the layers that are kept."""
-    sides = {
-        "attention": ("tokens", "tokens"),
-        "encoder_attention": ("encoder_tokens", "encoder_tokens"),
-        "decoder_attention": ("decoder_tokens", "decoder_tokens"),
-        "cross_attention": ("decoder_tokens", "encoder_tokens"),
-    }
-    found = [name for name in sides if given[name] is not None]
+    """What was given, in the order of `_SIDES` and `_LISTS`, each with its tokens, and the numbers of the layers that are kept."""
+    given, tokens = dict(zip(_SIDES, attentions, strict=True)), dict(zip(_LISTS, token_lists, strict=True))
+    found = [name for name in given if given[name] is not None]
     if not found:
         raise ArrayError("There is no attention: give attention with tokens, or encoder_, decoder_ and cross_attention with theirs.")
     if "attention" in found and len(found) > 1:
         raise ArrayError(f"attention is of a model with one stack, and {found[1]} is of two: give one or the other.")
-    for name in sorted(set(tokens) - {side for one in found for side in sides[one]}):
+    for name in sorted(set(tokens) - {side for one in found for side in _SIDES[one]}):
         if tokens[name] is not None:
             raise ArrayError(f"{name} was given, and none of {', '.join(found)} has them: leave it out, or give the attention it names.")
     parts, numbers = [], []
@@ -137,7 +132,7 @@ def _parts(
         values = layers(given[name], name)
         rows, columns = (
             _texts(tokens, side, values.shape[axis], of, prettify)
-            for side, axis, of in zip(sides[name], (2, 3), ("queries", "keys"), strict=True)
+            for side, axis, of in zip(_SIDES[name], (2, 3), ("queries", "keys"), strict=True)
         )
         numbers = chosen(include_layers, len(values), "layer")
         kept = chosen(include_heads, values.shape[1], "head")

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from ...analysis import wording
+
 UNDEFINED = "–"
 _BLANK = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 _DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -53,18 +55,7 @@ def _code_point(c: str) -> str:
 
 def percent(p: float | None) -> str:
     """Two figures, and never a false 0 % or 100 %."""
-    if p is None or math.isnan(p):
-        return UNDEFINED
-    x = 100 * p
-    if x == 0:
-        return "0%"
-    if x < 0.1:
-        return "<0.1%"
-    if x < 9.95:
-        return f"{x:.1f}%"
-    if x < 99.5:
-        return f"{x:.0f}%"
-    return ">99.9%" if 99.95 <= x < 100 else "100%" if x >= 100 else f"{x:.1f}%"
+    return UNDEFINED if p is None else wording.percent(p)
 
 
 def signed(x: float | None, digits: int = 2) -> str:
@@ -79,14 +70,7 @@ def compact(x: float | None) -> str:
     """Three significant figures, for values whose size is not known beforehand."""
     if x is None or not math.isfinite(x):
         return UNDEFINED
-    size = abs(x)
-    if size == 0:
-        return "0"
-    if size < 0.0005 or size >= 100_000:
-        mantissa, exponent = f"{x:.1e}".split("e")
-        return f"{mantissa}e{int(exponent)}".replace("-", "−")
-    rounded = float(f"{size:.3g}")
-    return signed(x, 0 if rounded >= 100 else 1 if rounded >= 10 else 2 if rounded >= 1 else 3)
+    return wording.number(x)
 
 
 def cell_number(value: float) -> str:
