@@ -1,12 +1,11 @@
 // The attention section on a fake host, for tests of what it shows.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach } from "vitest";
 import { pattern } from "../dev/kernel";
-import create from "../src/index";
 import type { Head } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 export const TOKENS = ["When", " Mary", " and", " John", " went", " Mary"];
 export const HEADS: Head[] = [
@@ -14,20 +13,7 @@ export const HEADS: Head[] = [
   [3, 0],
 ];
 export const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
 export let el: HTMLElement;
-
-beforeEach(() => {
-  // happy-dom has no canvas.
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(shut);
-
-export function shut() {
-  close?.();
-  close = undefined;
-  document.body.replaceChildren();
-}
 
 /** Six tokens, two selected heads, and the dev page's made-up kernel. */
 export async function open(patch: Partial<State> = {}) {
@@ -39,13 +25,7 @@ export async function open(patch: Partial<State> = {}) {
     ...patch,
   });
   model.delay = 1;
-  el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  ({ el } = await mount(model));
   await wait();
   return model;
 }

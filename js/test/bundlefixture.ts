@@ -2,21 +2,15 @@
 
 import { bindTraits } from "../src/model";
 import { PageModel } from "../src/page";
+import { CLEAN } from "../src/scoring";
 import type { BundleHeader, Container } from "../src/source/container";
 import type { Ablation, Choice, Head, Odds, Outcome } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { state } from "./fixture";
 
+export { CLEAN } from "../src/scoring";
+
 export const run_key = "recorded";
-export const CLEAN: Ablation = {
-  heads: [],
-  mode: "zero",
-  positions: [],
-  scale: 0,
-  threshold: 0.1,
-  seed: 0,
-  reference: [],
-};
 export const off = (...heads: Head[]): Ablation => ({ ...CLEAN, heads });
 
 const odds = (probability: number, logit: number, rank: number): Odds => ({ probability, logit, rank });

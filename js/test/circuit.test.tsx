@@ -1,27 +1,20 @@
 // The tab "Circuit": what it asks and when, what it shows while results come, and what its nodes and buttons do.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { NOT_OF_THE_TASK, sameRemoved } from "../src/circuitwords";
-import create from "../src/index";
 import { download } from "../src/panels/circuit-tools";
 import { placeTip } from "../src/panels/tooltip";
 import type { Head } from "../src/source/ops";
 import type { State } from "../src/state.gen";
 import { made } from "./circuitfixture";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
 const TOKENS = ["When", " Mary", " and", " John", " met", ",", " John", " gave"];
 
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
 afterEach(() => {
-  close?.();
-  close = undefined;
-  document.body.replaceChildren();
   vi.restoreAllMocks();
 });
 
@@ -38,13 +31,7 @@ async function open(patch: Partial<State> = {}, pace = 0) {
   });
   model.delay = 1;
   model.pace = pace;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(`.aw-tabpanel ${selector}`)];
   const button = (text: string) => all("button").find((one) => one.textContent!.trim() === text)! as HTMLButtonElement;

@@ -1,7 +1,7 @@
 // The tab "Two prompts": what it asks, in which order its heads stand, what is said where a number is none, and what a click does.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { align } from "../dev/compare";
 import { mapsOf, strongest } from "../src/comparemaps";
 import {
@@ -14,22 +14,13 @@ import {
   wordsOf,
   written,
 } from "../src/comparewords";
-import create from "../src/index";
 import { signWords } from "../src/scorewords";
 import { PATIENCE } from "../src/scoring";
 import type { ComparedPatterns, ComparedScore, Comparison, Outcome, Tensor } from "../src/source/ops";
 import { fakeModel, state } from "./fixture";
+import { mount, unmount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 const FACTS = state().facts as { scores: object[]; metrics: object[] };
 const COMPARED = (name: string, kind: string, metrics: string[] = []) => ({
@@ -50,13 +41,7 @@ async function open(patch = {}, more: { pace?: number; delay?: number } = {}) {
   const model = fakeModel({ panels: ["tabs"], tab: "compare", ...TWO, ...patch });
   model.delay = more.delay ?? 1;
   model.pace = more.pace ?? 0;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string | RegExp) =>
@@ -133,7 +118,7 @@ describe("what it asks", () => {
   });
   it("takes the reference prompt where one is set", async () => {
     expect((await open()).button("Take the reference prompt")).toBeUndefined();
-    close?.();
+    unmount();
     const { button, model } = await open({ reference: ["a e c"] });
     await click(button("Take the reference prompt"));
     await wait();

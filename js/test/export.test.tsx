@@ -1,13 +1,13 @@
 // Saving a page: what is offered, what it adds up to, and the file.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createExporting, type MadePage } from "../src/exporting";
-import create from "../src/index";
 import { fileSize } from "../src/labels";
 import type { PageParts, Source } from "../src/source/ops";
 import { signalsOf } from "./bundlefixture";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 const PARTS: PageParts = {
   parts: [
@@ -119,24 +119,10 @@ describe("saving", () => {
 });
 
 describe("the section in the prompt bar", () => {
-  let close: (() => void) | undefined;
-  beforeEach(() => {
-    HTMLCanvasElement.prototype.getContext = (() => null) as never;
-  });
-  afterEach(() => {
-    close?.();
-    document.body.replaceChildren();
-  });
   it("opens on a button, lists the parts with their sizes, and saves", async () => {
     const model = fakeModel();
     model.delay = 1;
-    const el = document.body.appendChild(document.createElement("div"));
-    const widget = create();
-    const signal = new AbortController().signal;
-    widget.initialize({ model, signal } as never);
-    await act(() => {
-      close = widget.render({ model, el, signal } as never);
-    });
+    const { el } = await mount(model);
     // As long as it takes, however slow the machine is.
     const until = async (holds: () => unknown) => {
       for (let turn = 0; turn < 100 && !holds(); turn++) await act(() => later(20));

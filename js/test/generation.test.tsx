@@ -1,35 +1,20 @@
 // The tab "What it says": what it asks and when, what it shows while texts come, and the way to a token of one and back.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { difference, endWords, noGeneration } from "../src/generationwords";
-import create from "../src/index";
 import type { Continuation, Generation, Head } from "../src/source/ops";
 import { fakeModel } from "./fixture";
+import { mount, unmount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
 const OFF: Head[] = [[1, 2]];
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 async function open(patch = {}, pace = 0) {
   const model = fakeModel({ panels: ["prompt", "tokens", "tabs"], tab: "generation", ablated: OFF, ...patch });
   model.delay = 1;
   model.pace = pace;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string) => all("button").find((one) => one.textContent!.trim() === text);
@@ -216,8 +201,7 @@ describe("the texts", () => {
       model.pace = 0;
       await generate();
       expect(chips("control").length).toBe(35);
-      close?.();
-      document.body.replaceChildren();
+      unmount();
     }
   });
 });

@@ -1,23 +1,14 @@
 // The tab "Inside a head": what it asks and when, what its numbers are, and what a click does.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { BARS } from "../src/draw/margins";
-import create from "../src/index";
 import { plus } from "../src/insidemaps";
 import type { Head } from "../src/source/ops";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 const wait = (ms = 30) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 const SHOWN = { shown: [[2, 1]] as Head[], selected: [[2, 1]] as Head[] };
 
@@ -25,13 +16,7 @@ async function open(patch = {}, refused = {}) {
   const model = fakeModel({ panels: ["tabs"], tab: "inside", ...SHOWN, ...patch });
   model.delay = 1;
   Object.assign(model.refused, refused);
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string) => all("button").find((one) => one.textContent!.trim() === text) as HTMLButtonElement;

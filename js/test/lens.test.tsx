@@ -1,34 +1,19 @@
 // The tab "Layer by layer": what it asks, what its cells say and in which colour, and what a click does.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import create from "../src/index";
+import { describe, expect, it } from "vitest";
 import { WINDOW, windowStart } from "../src/lens";
 import { cellsOf, factsOf, inks, scaleOf } from "../src/lenscells";
 import type { Lens, LensTable, Tensor } from "../src/source/ops";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 async function open(patch = {}, delay = 1) {
   const model = fakeModel({ panels: ["tabs"], tab: "lens", ...patch });
   model.delay = delay;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string) => all("button").find((one) => one.textContent!.trim() === text) as HTMLButtonElement;

@@ -4,7 +4,8 @@ import { options } from "preact";
 import { act } from "preact/test-utils";
 import { describe, expect, it } from "vitest";
 import { pattern } from "../dev/kernel";
-import { $, choose, el, N, open, row, shut, TOKENS, table, text, wait } from "./attentionpage";
+import { $, choose, el, N, open, row, TOKENS, table, text, wait } from "./attentionpage";
+import { unmount } from "./opening";
 
 describe("lines", () => {
   const box = { left: 0, top: 0, right: 0, bottom: 0, width: 0, height: 0, x: 0, y: 0 };
@@ -80,7 +81,7 @@ describe("lines", () => {
   it("are drawn for every selected head, up to 200 tokens; beyond, maps are, and it says so", async () => {
     await open({ attention_view: "lines" });
     expect(el.querySelectorAll(".aw-small .aw-lines-all")).toHaveLength(2);
-    shut();
+    unmount();
     await open({ attention_view: "lines", tokens: Array.from({ length: 201 }, (_, i) => ` w${i}`) });
     expect(text(".aw-att-head [role=note]")).toContain("Lines are drawn up to 200 tokens, and this prompt has 201.");
     expect($(".aw-lines-all")).toBeNull();

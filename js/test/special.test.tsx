@@ -1,28 +1,12 @@
 // Tokens that are marks and not words, in both forms of the strip.
 
-import { act } from "preact/test-utils";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import create from "../src/index";
+import { expect, it } from "vitest";
 import { fakeModel } from "./fixture";
-
-let close: (() => void) | undefined;
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
+import { mount } from "./opening";
 
 async function strip(tokens: string[]): Promise<HTMLElement> {
   const model = fakeModel({ tokens, panels: ["tokens"] });
-  const el = document.body.appendChild(document.createElement("div"));
-  const signal = new AbortController().signal;
-  const widget = create();
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   return el;
 }
 

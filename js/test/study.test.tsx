@@ -1,33 +1,18 @@
 // The tab "Which set does it": what it asks and when, what it shows while sets are run, what is kept, and the way back into the widget.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import create from "../src/index";
+import { describe, expect, it, vi } from "vitest";
 import type { Head, OpError } from "../src/source/ops";
 import { fakeModel } from "./fixture";
+import { mount, unmount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 async function open(patch = {}, pace = 0) {
   const model = fakeModel({ panels: ["prompt", "tabs"], tab: "study", ...patch });
   model.delay = 1;
   model.pace = pace;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string) =>
@@ -195,8 +180,7 @@ describe("what is asked", () => {
     const facts = fakeModel().get("facts");
     const { el } = await open({ facts: { ...facts, answer: "class" } });
     expect(el.querySelector("input[aria-label='Another class']")).not.toBe(null);
-    close?.();
-    document.body.replaceChildren();
+    unmount();
     const none = await open({ facts: { ...facts, answer: "none" } });
     expect(none.text(".aw-tabpanel")).toContain("no head that predicts");
     expect([none.button("Run"), none.asked("outcome")]).toEqual([undefined, []]);

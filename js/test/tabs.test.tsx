@@ -1,34 +1,19 @@
 // The section behind the tabs: what its bar, its sentences and its kinds of heads show and do.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import create from "../src/index";
+import { describe, expect, it } from "vitest";
 import { cut, figure } from "../src/panels/overview";
 import { TABS } from "../src/panels/tabs";
 import type { Kind } from "../src/source/ops";
 import { fakeModel } from "./fixture";
+import { mount, unmount } from "./opening";
 
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 async function open(patch = {}, delay = 1) {
   const model = fakeModel({ panels: ["tabs"], tab: "overview", ...patch });
   model.delay = delay;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el } = await mount(model);
   await wait();
   const all = (selector: string) => [...el.querySelectorAll<HTMLElement>(selector)];
   const button = (text: string) => all("button").find((one) => one.textContent!.trim() === text)!;
@@ -86,7 +71,7 @@ describe("the bar of tabs", () => {
   });
   it("is not there before the first run, nor in a widget without it", async () => {
     expect((await open({ run_key: "" })).all("[role=tablist]")).toEqual([]);
-    close?.();
+    unmount();
     expect((await open({ panels: ["grid"] })).all("[role=tablist]")).toEqual([]);
   });
 });

@@ -1,33 +1,17 @@
 // The whole view on a fake host: what a person does, and what the traits then hold.
 
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import create from "../src/index";
+import { describe, expect, it } from "vitest";
 import { fakeModel } from "./fixture";
+import { mount } from "./opening";
 
 // Effects and renders that wait for a frame are done when it returns, however slow the machine is.
 const wait = (ms = 20) => act(() => new Promise<void>((done) => setTimeout(done, ms)));
-let close: (() => void) | undefined;
-
-beforeEach(() => {
-  // happy-dom has no canvas, and no device pixels to ask about.
-  HTMLCanvasElement.prototype.getContext = (() => null) as never;
-});
-afterEach(() => {
-  close?.();
-  document.body.replaceChildren();
-});
 
 async function open(patch = {}) {
   const model = fakeModel(patch);
   model.delay = 1;
-  const el = document.body.appendChild(document.createElement("div"));
-  const widget = create();
-  const signal = new AbortController().signal;
-  widget.initialize({ model, signal } as never);
-  await act(() => {
-    close = widget.render({ model, el, signal } as never);
-  });
+  const { el, widget } = await mount(model);
   await wait();
   const find = (selector: string) => el.querySelector<HTMLElement>(selector)!;
   const head = (name: string) => find(`[role=gridcell][aria-label^="${name}"]`);

@@ -1,12 +1,12 @@
 // Attention over the patches of an image: a query is picked in the picture or among tokens, and where it looks lies over the picture.
 
-import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { type Signal, useComputed, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { prepare } from "../draw/canvas";
+import { useEffect } from "preact/hooks";
 import { cellAt } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
 import { type Matrix, valueAt } from "../draw/matrix";
+import { Layered } from "../panels/layered";
 import { MatrixTable } from "../panels/maptable";
 import { Quiet, Segmented } from "../panels/parts";
 import { Legend, MostAttended, Readout } from "./beside";
@@ -181,8 +181,6 @@ interface PictureProps extends Props {
 }
 
 function Picture({ view, patches, places, map, picture }: PictureProps) {
-  const base = useRef<HTMLCanvasElement>(null);
-  const over = useRef<HTMLCanvasElement>(null);
   const loaded = useSignal<HTMLImageElement | null>(null);
   useEffect(() => {
     if (patches.image === null) return;
@@ -194,27 +192,23 @@ function Picture({ view, patches, places, map, picture }: PictureProps) {
   }, [patches.image, loaded]);
   const frame = useComputed(() => patchFrame(places.room, map.value));
 
-  useSignalEffect(() => {
+  const base = (g: CanvasRenderingContext2D) => {
     const f = frame.value;
-    const g = prepare(base.current, f.width, f.height, view.dpr.value);
-    if (!g) return;
     const image = picture.value ? loaded.value : null;
     if (image) {
       g.drawImage(faded(image, f, view.dpr.value, view.dark.value), f.left, f.top, f.width, f.height);
       paintOver(g, map.value, f, view.dark.value);
     } else paintMap(g, map.value, f, view.dark.value, view.dpr.value, view.ink.value.ui);
-  });
-  useSignalEffect(() => {
+  };
+  const over = (g: CanvasRenderingContext2D) => {
     const f = frame.value;
-    const g = prepare(over.current, f.width, f.height, view.dpr.value);
-    if (!g) return;
     const { fg, bg, accent } = view.ink.value;
     const { key } = view.focus.value;
     const looked = patchOf(patches, key);
     if (looked) ring(g, f, looked, accent, bg);
     const from = patches.self ? patchOf(patches, view.query.value) : null;
     if (from) ring(g, f, from, fg, bg);
-  });
+  };
 
   const under = (event: { currentTarget: Element; clientX: number; clientY: number }) => {
     const cell = cellAt(frame.peek(), pointOf(event), false);
@@ -245,20 +239,16 @@ function Picture({ view, patches, places, map, picture }: PictureProps) {
       }),
     });
   };
-  const { width, height } = frame.value;
-  const size = { width: `${width}px`, height: `${height}px` };
   return (
     <>
-      <div
-        class="aw-map"
-        role="application"
-        aria-roledescription="image with attention"
-        aria-label={useLabel(view)}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the picture takes arrow keys
-        tabIndex={0}
+      <Layered
+        kind="image with attention"
+        label={useLabel(view)}
+        size={frame}
+        dpr={view.dpr}
+        layers={{ "aw-map-base": base, "aw-map-over": over }}
         data-locked={view.locked.value}
         data-loaded={patches.image === null || loaded.value !== null}
-        style={size}
         onKeyDown={keys}
         onPointerMove={(event) => {
           const key = under(event);
@@ -278,10 +268,7 @@ function Picture({ view, patches, places, map, picture }: PictureProps) {
             view.hover.value = { query: view.query.peek(), key };
           }
         }}
-      >
-        <canvas class="aw-map-base" ref={base} style={size} />
-        <canvas class="aw-map-over" ref={over} style={size} />
-      </div>
+      />
       <div class="aw-foot">
         {patches.self
           ? "Click a patch to look from it. Hover: how much it is looked at."

@@ -1,10 +1,8 @@
 // The large picture of a pair of token lists: a map, or lines between two columns.
 
-import { useComputed, useSignalEffect } from "@preact/signals";
+import { useComputed } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import { useRef } from "preact/hooks";
 import { paintLabels } from "../draw/axes";
-import { prepare } from "../draw/canvas";
 import { cellAt, cellSize, moved } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
 import { SOME } from "../draw/layout";
@@ -14,6 +12,7 @@ import { rowsOf } from "../draw/matrix";
 import { paintCrosshair } from "../draw/overlay";
 import { count } from "../labels";
 import { LEAST_POINTED, THICKEST } from "../panels/largelines";
+import { Layered } from "../panels/layered";
 import { Select } from "../panels/parts";
 import { columnsFrame, type Places, plotFrame } from "./layout";
 import { type ArraysView, valueText, verb } from "./view";
@@ -43,28 +42,20 @@ export function useLabel(view: ArraysView): string {
 }
 
 export function Plot({ view, places }: Props) {
-  const base = useRef<HTMLCanvasElement>(null);
-  const over = useRef<HTMLCanvasElement>(null);
   const frame = useComputed(() => {
     const { rowLabels, columnLabels } = view.part.value;
     return plotFrame(places.room, view.large.value, rowLabels, columnLabels, view.dpr.value);
   });
-  useSignalEffect(() => {
+  const base = (g: CanvasRenderingContext2D) => {
     const f = frame.value;
-    const g = prepare(base.current, f.width, f.height, view.dpr.value);
-    if (!g) return;
     const { rowLabels, columnLabels } = view.part.value;
     paintMap(g, view.large.value, f, view.dark.value, view.dpr.value, view.ink.value.ui);
     paintLabels(g, f, rowLabels, view.ink.value, columnLabels);
-  });
-  useSignalEffect(() => {
-    const f = frame.value;
-    const g = prepare(over.current, f.width, f.height, view.dpr.value);
+  };
+  const over = (g: CanvasRenderingContext2D) => {
     const { rowLabels, columnLabels } = view.part.value;
-    if (g) paintCrosshair(g, f, view.focus.value, rowLabels, view.ink.value, columnLabels);
-  });
-  const { width, height } = frame.value;
-  const size = { width: `${width}px`, height: `${height}px` };
+    paintCrosshair(g, frame.value, view.focus.value, rowLabels, view.ink.value, columnLabels);
+  };
   const under = (event: Pointer) => cellAt(frame.peek(), pointOf(event), view.large.peek().causal);
   const key = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     const m = view.large.peek();
@@ -83,15 +74,13 @@ export function Plot({ view, places }: Props) {
   const pixels = cellSize(frame.value) * view.dpr.value;
   return (
     <>
-      <div
-        class="aw-map"
-        role="application"
-        aria-roledescription="attention map"
-        aria-label={useLabel(view)}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the map takes arrow keys
-        tabIndex={0}
+      <Layered
+        kind="attention map"
+        label={useLabel(view)}
+        size={frame}
+        dpr={view.dpr}
+        layers={{ "aw-map-base": base, "aw-map-over": over }}
         data-locked={view.locked.value}
-        style={size}
         onKeyDown={key}
         onPointerMove={(event) => {
           if (!view.locked.peek()) view.hover.value = under(event);
@@ -108,10 +97,7 @@ export function Plot({ view, places }: Props) {
           }
           if (cell) view.hover.value = cell;
         }}
-      >
-        <canvas class="aw-map-base" ref={base} style={size} />
-        <canvas class="aw-map-over" ref={over} style={size} />
-      </div>
+      />
       <div class="aw-foot">
         {view.part.value.causal ? "row: query. Column under a name: key." : "row: query. Column: key."} A click locks
         the cross-hair.
@@ -152,36 +138,22 @@ export function press(
 const LEAST = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4];
 
 export function Lines({ view, places }: Props) {
-  const labels = useRef<HTMLCanvasElement>(null);
-  const base = useRef<HTMLCanvasElement>(null);
-  const over = useRef<HTMLCanvasElement>(null);
   const frame = useComputed(() => {
     const { rowLabels, columnLabels } = view.part.value;
     return columnsFrame(places.room, view.large.value, rowLabels, columnLabels);
   });
-  const paint = (canvas: HTMLCanvasElement | null) => {
-    const f = frame.value;
-    return prepare(canvas, f.width, f.height, view.dpr.value);
-  };
-  useSignalEffect(() => {
-    const g = paint(labels.current);
+  const tokens = (g: CanvasRenderingContext2D) => {
     const { rowLabels, columnLabels } = view.part.value;
-    if (g) paintColumns(g, frame.value, rowLabels, ["query", "key"], view.ink.value, columnLabels);
-  });
-  useSignalEffect(() => {
-    const g = paint(base.current);
-    if (g) paintStrands(g, frame.value, strands(view.large.value, view.least.value), view.dark.value, THICKEST);
-  });
-  useSignalEffect(() => {
-    const g = paint(over.current);
-    if (!g) return;
+    paintColumns(g, frame.value, rowLabels, ["query", "key"], view.ink.value, columnLabels);
+  };
+  const all = (g: CanvasRenderingContext2D) =>
+    paintStrands(g, frame.value, strands(view.large.value, view.least.value), view.dark.value, THICKEST);
+  const over = (g: CanvasRenderingContext2D) => {
     const only = view.pointed.value;
     if (only) paintStrands(g, frame.value, strands(view.large.value, LEAST_POINTED, only), view.dark.value, THICKEST);
     const { rowLabels, columnLabels } = view.part.value;
     paintEnds(g, frame.value, rowLabels, view.focus.value, view.ink.value, columnLabels);
-  });
-  const { width, height } = frame.value;
-  const size = { width: `${width}px`, height: `${height}px` };
+  };
   const point = (token: number, side: "query" | "key") => {
     const last = tokensOf(frame.peek(), side) - 1;
     view.side.value = side;
@@ -219,16 +191,14 @@ export function Lines({ view, places }: Props) {
   })).value;
   return (
     <>
-      <div
-        class="aw-map"
-        role="application"
-        aria-roledescription="attention lines"
-        aria-label={useLabel(view)}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the lines take arrow keys
-        tabIndex={0}
+      <Layered
+        kind="attention lines"
+        label={useLabel(view)}
+        size={frame}
+        dpr={view.dpr}
+        layers={{ "aw-lines-tokens": tokens, "aw-lines-all": all, "aw-lines-over": over }}
         data-locked={view.locked.value}
         data-pointed={view.pointed.value !== null ? "" : undefined}
-        style={size}
         onKeyDown={key}
         onPointerMove={(event) => {
           if (!view.locked.peek()) follow(event);
@@ -246,11 +216,7 @@ export function Lines({ view, places }: Props) {
           view.locked.value = true;
           if (at.side === "query") view.setQuery(at.token);
         }}
-      >
-        <canvas class="aw-lines-tokens" ref={labels} style={size} />
-        <canvas class="aw-lines-all" ref={base} style={size} />
-        <canvas class="aw-lines-over" ref={over} style={size} />
-      </div>
+      />
       <div class="aw-foot">
         {drawn.lines === MOST ? "The strongest " : ""}
         {count(drawn.lines, "line")} of {count(drawn.pairs, "pair")}, from{" "}

@@ -1,11 +1,10 @@
 // One head's lines, large: what all queries look at, or what the token under the pointer does.
 
-import { useComputed, useSignalEffect } from "@preact/signals";
-import { useRef } from "preact/hooks";
-import { prepare } from "../draw/canvas";
+import { useComputed } from "@preact/signals";
 import { countLines, countPairs, MOST, paintColumns, paintEnds, paintStrands, strands } from "../draw/lines";
 import { count } from "../labels";
 import { type LargeProps, useLargeLabel } from "./largemap";
+import { Layered } from "./layered";
 import { lineGestures } from "./linegestures";
 import { Select } from "./parts";
 import type { MapProps } from "./smallmaps";
@@ -16,54 +15,37 @@ export const LEAST_POINTED = 0.005;
 const LEAST = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4];
 
 export function LargeLines({ store, view, ink, dpr, spoken }: LargeProps) {
-  const labels = useRef<HTMLCanvasElement>(null);
-  const base = useRef<HTMLCanvasElement>(null);
-  const over = useRef<HTMLCanvasElement>(null);
   const frame = useComputed(() => view.layout.value.lines!);
 
-  useSignalEffect(() => {
-    const f = frame.value;
-    const g = prepare(labels.current, f.width, f.height, dpr.value);
-    if (!g) return;
+  const tokens = (g: CanvasRenderingContext2D) => {
     const same = view.kind.value === "z_cosine";
-    paintColumns(g, f, view.labels.value, same ? ["token", "token"] : ["query", "key"], ink.value);
-  });
-  useSignalEffect(() => {
+    paintColumns(g, frame.value, view.labels.value, same ? ["token", "token"] : ["query", "key"], ink.value);
+  };
+  const all = (g: CanvasRenderingContext2D) => {
+    const m = view.shownMatrix.value;
+    if (m) paintStrands(g, frame.value, strands(m, view.least.value), store.ui.dark.value, THICKEST);
+  };
+  const over = (g: CanvasRenderingContext2D) => {
     const f = frame.value;
     const m = view.shownMatrix.value;
-    const g = prepare(base.current, f.width, f.height, dpr.value);
-    if (g && m) paintStrands(g, f, strands(m, view.least.value), store.ui.dark.value, THICKEST);
-  });
-  useSignalEffect(() => {
-    const f = frame.value;
-    const m = view.shownMatrix.value;
-    const g = prepare(over.current, f.width, f.height, dpr.value);
-    if (!g || !m) return;
+    if (!m) return;
     const only = view.pointed.value;
     if (only) paintStrands(g, f, strands(m, LEAST_POINTED, only), store.ui.dark.value, THICKEST);
     paintEnds(g, f, view.labels.value, view.focus.value, ink.value);
-  });
+  };
 
-  const { width, height } = frame.value;
-  const size = { width: `${width}px`, height: `${height}px` };
   return (
     <>
-      <div
-        class="aw-map"
-        role="application"
-        aria-roledescription="attention lines"
-        aria-label={useLargeLabel(view)}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the lines take arrow keys
-        tabIndex={0}
+      <Layered
+        kind="attention lines"
+        label={useLargeLabel(view)}
+        size={frame}
+        dpr={dpr}
+        layers={{ "aw-lines-tokens": tokens, "aw-lines-all": all, "aw-lines-over": over }}
         data-stale={view.largeStale.value}
         data-locked={store.ui.locked.value}
-        style={size}
         {...lineGestures(store, view, frame, spoken)}
-      >
-        <canvas class="aw-lines-tokens" ref={labels} style={size} />
-        <canvas class="aw-lines-all" ref={base} style={size} />
-        <canvas class="aw-lines-over" ref={over} style={size} />
-      </div>
+      />
       <Foot view={view} />
     </>
   );

@@ -1,10 +1,8 @@
 // One map, large. Two canvases: the map, drawn when its values change, and what follows the pointer.
 
-import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { type Signal, useComputed, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useRef } from "preact/hooks";
 import { paintLabels } from "../draw/axes";
-import { prepare } from "../draw/canvas";
 import { cellSize } from "../draw/geometry";
 import { paintMap } from "../draw/heatmap";
 import { FEW, SOME } from "../draw/layout";
@@ -14,6 +12,7 @@ import type { Head } from "../source/ops";
 import type { AttentionView } from "./attention-view";
 import { LargeCaption } from "./largecaption";
 import { LargeLines } from "./largelines";
+import { Layered } from "./layered";
 import { type Drag, mapGestures } from "./mapgestures";
 import { MapTable } from "./maptable";
 import { Readout, whatOf } from "./readout";
@@ -41,46 +40,33 @@ export function LargeMap(props: LargeProps & { children?: ComponentChildren }) {
 
 function Plot(props: LargeProps) {
   const { store, view, ink, dpr, spoken } = props;
-  const base = useRef<HTMLCanvasElement>(null);
-  const over = useRef<HTMLCanvasElement>(null);
   const drag = useSignal<Drag | null>(null);
 
-  useSignalEffect(() => {
+  const base = (g: CanvasRenderingContext2D) => {
     const f = view.frame.value;
     const m = view.shownMatrix.value;
-    const g = prepare(base.current, f.width, f.height, dpr.value);
-    if (!g) return;
     if (m) paintMap(g, m, f, store.ui.dark.value, dpr.value, ink.value.ui);
     paintLabels(g, f, view.labels.value, ink.value);
-  });
-  useSignalEffect(() => {
-    const f = view.frame.value;
-    const g = prepare(over.current, f.width, f.height, dpr.value);
-    if (!g) return;
-    if (view.ready.value) paintCrosshair(g, f, view.focus.value, view.labels.value, ink.value);
+  };
+  const over = (g: CanvasRenderingContext2D) => {
+    if (view.ready.value) paintCrosshair(g, view.frame.value, view.focus.value, view.labels.value, ink.value);
     if (drag.value?.far) paintDrag(g, drag.value.from, drag.value.to, ink.value);
-  });
+  };
 
-  const { width, height } = view.layout.value.plot;
-  const size = { width: `${width}px`, height: `${height}px` };
   return (
     <>
-      <div
-        class="aw-map"
-        role="application"
-        aria-roledescription="attention map"
-        aria-label={useLargeLabel(view)}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the map takes arrow keys
-        tabIndex={0}
+      <Layered
+        kind="attention map"
+        label={useLargeLabel(view)}
+        size={view.frame}
+        dpr={dpr}
+        layers={{ "aw-map-base": base, "aw-map-over": over }}
         data-stale={view.largeStale.value}
         data-locked={store.ui.locked.value}
-        style={size}
         {...mapGestures(store, view, drag, spoken)}
       >
-        <canvas class="aw-map-base" ref={base} style={size} />
-        <canvas class="aw-map-over" ref={over} style={size} />
         {view.inside.value && <Readout {...props} place="inside" />}
-      </div>
+      </Layered>
       <Foot view={view} dpr={dpr.value} />
     </>
   );

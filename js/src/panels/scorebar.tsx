@@ -123,7 +123,7 @@ export function ScoreStatus({ store }: { store: Store }) {
       <i class={effect ? "aw-effect" : ""} />
       <span>
         {text}
-        {store.scoresSaved.value && " · as saved"}
+        {(store.scoresSaved.value || store.lost === "never") && " · as saved"}
       </span>
       {cancel}
       {left && !pending && !old && store.live && (
