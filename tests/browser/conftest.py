@@ -13,6 +13,7 @@ from attnwidget.demo import load_demo
 
 from ..conftest import PROMPT
 from . import chromium
+from .disk import Disk
 from .lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_notebook, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,14 @@ def notebook(server: Server, browser: Browser, request: pytest.FixtureRequest) -
             book.close()
     assert [book.outside for book in opened] == [[]] * len(opened), "a request left the machine"
     assert [book.errors for book in opened] == [[]] * len(opened), "the page reported errors"
+
+
+@pytest.fixture
+def disk(browser: Browser) -> Iterator[Disk]:
+    """Opens files with no kernel and no network; fails if a request was attempted, or anything went wrong."""
+    opening = Disk(browser)
+    yield opening
+    opening.close()
 
 
 @pytest.fixture

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, expect
+from playwright.sync_api import Frame, Page, expect
 
 from attnwidget.export.lesson import read_notebook
 from scripts.lessons import contents, order, page
 
 from ..lessons import FOLDER, LESSONS, executed
 from .axe import violations
+from .disk import Disk
 from .test_widget import cell, off_cells
 
 # The colours of every canvas in a frame: one that was not painted has a single one.
@@ -25,35 +26,8 @@ PROBED = "policy: script-src wasm-eval"
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Callable[[Path], Page]]:
-    contexts, asked, errors = [], [], []
-
-    def seen(route):
-        if route.request.url.startswith("file:") and route.request.is_navigation_request():
-            route.continue_()
-        else:
-            asked.append(route.request.url)
-            route.abort()
-
-    def make(file: Path, **options) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
-        contexts.append(context)
-        context.route(re.compile("^(?!blob:|data:|about:)"), seen)
-        context.set_offline(True)
-        context.add_init_script(
-            "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI))"
-        )
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.goto(file.as_uri())
-        return tab
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert asked == [], "a request was attempted"
-    assert [error for error in errors if error != PROBED] == [], "the page reported errors"
+def opened(disk: Disk) -> Callable[..., Page]:
+    return partial(disk, allowed=(PROBED,))
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)

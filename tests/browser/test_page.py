@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -19,6 +19,7 @@ from attnwidget.export.figures.wording import percent, signed
 from ..conftest import PROMPT
 from ..small import small_model
 from .axe import violations
+from .disk import Disk
 from .lab import Kernel
 from .test_widget import candidate, cell, headline, off_cells
 
@@ -27,39 +28,15 @@ TABS = ["What stands out", "Which heads matter", "Kinds of head", "Layer by laye
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`opened(file)`: the file in a profile of its own. Every request but for the file itself is blocked, and none may be attempted;
-    nothing may go wrong, nor be refused by the page's own policy."""
-    contexts, asked, errors = [], [], []
-
-    def blocked(route):
-        if route.request.url.startswith("file:") and route.request.is_navigation_request():
-            route.continue_()
-        else:
-            asked.append(route.request.url)
-            route.abort()
+def opened(disk: Disk) -> Callable[..., Page]:
+    """`opened(file)`: an exported page, once it is there."""
 
     def make(file: Path, **options) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
-        contexts.append(context)
-        context.route(re.compile("^(?!blob:|data:)"), blocked)
-        context.set_offline(True)
-        context.add_init_script(
-            "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI))"
-        )
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("dialog", lambda dialog: (errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.goto(file.as_uri())
+        page = disk(file, **options)
         expect(page.locator(".aw-pagebar")).to_be_visible()
         return page
 
-    yield make
-    for context in contexts:
-        context.close()
-    assert asked == [], "a request was attempted"
-    assert errors == [], "the page reported errors"
+    return make
 
 
 @pytest.fixture(scope="module")
