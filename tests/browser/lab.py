@@ -144,7 +144,14 @@ class Kernel:
         self.client = BlockingKernelClient(connection_file=str(server.folder / "runtime" / f"kernel-{id}.json"))
         self.client.load_connection_file()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        wait_until(self._ready, 120, "the kernel answers")
+
+    def _ready(self) -> bool:
+        try:
+            self.client.wait_for_ready(timeout=60)
+        except RuntimeError:  # a heart that is not heard for a second: on a busy machine that is no dead kernel
+            return False
+        return True
 
     @classmethod
     def start(cls, server: Server) -> Kernel:
