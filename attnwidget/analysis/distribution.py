@@ -13,7 +13,7 @@ from ..errors import AttnWidgetError
 from ..heads import Head
 from .compared import COMPARED
 from .headscores import HeadScores
-from .intervals import t_quantile
+from .intervals import summarised
 
 PARTS = {"mean": "mean over pairs", "low": "lower end of the interval", "high": "upper end of the interval", "n": "pairs"}
 
@@ -137,19 +137,6 @@ class ComparisonSet:
 
     def _repr_html_(self) -> str:
         return self.to_frame().head(40).style.format(precision=4, na_rep="").to_html()
-
-
-def summarised(samples: np.ndarray, level: float) -> dict[str, np.ndarray]:
-    """Mean, the two ends of its t interval, and n, [layer, head] each, of [pair, layer, head]; pairs without the number are left out."""
-    known = np.isfinite(samples)
-    n = known.sum(0)
-    total = np.where(known, samples, 0).sum(0)
-    mean = np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
-    squares = np.where(known, (samples - mean) ** 2, 0).sum(0)
-    deviation = np.sqrt(np.divide(squares, n - 1, out=np.full(n.shape, np.nan), where=n > 1))
-    t = np.array([t_quantile(count - 1, level) if count > 1 else np.nan for count in n.ravel().tolist()]).reshape(n.shape)
-    half = t * deviation / np.sqrt(np.maximum(n, 1))
-    return {"mean": mean, "low": mean - half, "high": mean + half, "n": n.astype(float)}
 
 
 def _known(name: str) -> str:
