@@ -17,6 +17,7 @@ from .engine.selftest import run_selftest
 from .errors import ModelError
 from .model import Model
 from .named import boot, published
+from .onlydata import only_data
 from .tokens import Vocabulary
 
 # One engine per module, however often it is handed in: its lock is what keeps two widgets on one model apart. Weak, by id:
@@ -31,6 +32,7 @@ def load_model(
     tokenizer: object | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    trust_remote_code: bool = False,
 ) -> Model:
     """Attaches a model and proves by a self-test that its heads can be reached (`model.selftest`).
 
@@ -40,13 +42,17 @@ def load_model(
             `transformers` model. Objects are used as they are: never moved, converted or changed.
         tokenizer: for a `transformers` model, its tokenizer. Without one, prompts are lists of token ids.
         device, dtype: where a model loaded by name goes, and in which precision.
+        trust_remote_code: whether Python code that lies beside the weights of a model loaded by name may run, as in `transformers`. Without
+            it none does. Weights are read as safetensors: pickled ones (`pytorch_model.bin`) are refused, whatever this says.
 
     Raises `ModelError` for what cannot be loaded or has no heads that can be reached.
     """
     if isinstance(source, Model):
         return source
     if isinstance(source, str):
-        return _by_name(source, tokenizer, device, dtype)
+        return _by_name(source, tokenizer, device, dtype, trust_remote_code)
+    if trust_remote_code:
+        raise ModelError("A model handed in was made by whoever hands it in: trust_remote_code= is for one that is loaded by name.")
     if device is not None or dtype is not None:
         raise ModelError("A model handed in is used as it is: move it before (model.to(...)), or load it by name with device= and dtype=.")
     if not isinstance(source, nn.Module):
@@ -56,21 +62,31 @@ def load_model(
     return _object(source, tokenizer)
 
 
-def _by_name(name: str, tokenizer: object | None, device: object, dtype: torch.dtype | None) -> Model:
+def _by_name(name: str, tokenizer: object | None, device: object, dtype: torch.dtype | None, trust_remote_code: bool) -> Model:
     from .demo import demo_models, load_demo
 
     if name.lower() in demo_models():
         model, own = load_demo(name.lower())
         return _object(model.to(device=device, dtype=dtype), tokenizer or own, demo_models()[name.lower()])
-    try:
-        found = boot(name, device, dtype)
-    except Exception as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(
-            f"{name!r} could not be loaded: {first[:200]} The demos that need no hub are {', '.join(map(repr, demo_models()))}."
-        ) from error
-    # By name, the published tokenizer decides about BOS; only an object handed in carries its owner's choice.
-    return _object(found, tokenizer or published(found, name), Path(name).name, by_name=True)
+    with only_data(trust_remote_code) as refused:
+        try:
+            found = boot(name, device, dtype, trust_remote_code)
+            # By name, the published tokenizer decides about BOS; only an object handed in carries its owner's choice.
+            words = tokenizer or published(found, name, trust_remote_code)
+        except Exception as error:
+            raise ModelError(f"{name!r} could not be loaded: {_reason(error, refused)}") from error
+    return _object(found, words, Path(name).name, by_name=True)
+
+
+def _reason(error: Exception, refused: list[ModelError]) -> str:
+    from .demo import demo_models
+
+    if refused:
+        return str(refused[0])
+    if "trust_remote_code" in str(error):
+        return "it needs code that lies beside its weights: pass trust_remote_code=True if you have read that code and trust it."
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return f"{first[:200]} The demos that need no hub are {', '.join(map(repr, demo_models()))}."
 
 
 def _object(source: nn.Module, tokenizer: object | None, name: str | None = None, by_name: bool = False) -> Model:
