@@ -34,5 +34,14 @@ class ModelError(AttnWidgetError):
     """A model that cannot be loaded or has no part this was asked of."""
 
 
+class OutOfMemoryError(AttnWidgetError):
+    """One row of a computation takes more memory than there is, or than `model.batch_budget` allows. What takes more than a row has been
+    halved before."""
+
+
 class ArrayError(AttnWidgetError):
     """An array that holds something else than what can be drawn, or not as many rows as there are tokens."""
+
+
+class ExecutorError(AttnWidgetError):
+    """An executor that cannot be used for this, or that gave up before all prompts were done."""

@@ -12,7 +12,8 @@ from .ablation import MODES
 from .chat import is_chat, templated
 from .engine import Engine, SelfTest
 from .engine.anatomy import Anatomy, Answer
-from .errors import PromptTooLongError, TokenError
+from .engine.memory import require_row
+from .errors import AttnWidgetError, PromptTooLongError, TokenError
 from .run import Run
 from .tokens import Vocabulary
 
@@ -40,6 +41,20 @@ class Model:
         """Names of the classes, where the model is a classifier."""
         self.pattern_budget = PATTERN_BUDGET
         """Bytes of attention patterns a run may keep; beyond it, a layer's patterns are recomputed when asked for."""
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    @property
+    def batch_budget(self) -> int | None:
+        """Bytes that the rows which go through the model together may take; what one row takes is estimated, on the safe side. None, the
+        default, is 1 GiB on a CPU and half of what is free on a GPU. A budget below one row refuses the prompt (`OutOfMemoryError`)."""
+        return self.engine.batch_budget
+
+    @batch_budget.setter
+    def batch_budget(self, value: int | None) -> None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+            raise AttnWidgetError(f"batch_budget must be a number of bytes of 1 or more, or None, not {value!r}.")
+        self.engine.batch_budget = None if value is None else int(value)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
@@ -154,6 +169,7 @@ class Model:
         """
         ids = self.encode(prompt, prepend_bos)
         n = len(ids)
+        require_row(self.engine, n)
         keep = self.selftest.reads_patterns and self.n_layers * self.n_heads * n * n * 4 <= self.pattern_budget
         wanted = [("pattern", layer) for layer in range(self.n_layers)] if keep else []
         recording = self.engine.record(torch.tensor([ids], device=self.device), wanted)

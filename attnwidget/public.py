@@ -56,7 +56,17 @@ from .arrays import (
     head_view,
     model_view,
 )
-from .errors import ArrayError, AttnWidgetError, HeadError, ModeError, ModelError, PositionError, PromptError, TokenError
+from .errors import (
+    ArrayError,
+    AttnWidgetError,
+    HeadError,
+    ModeError,
+    ModelError,
+    OutOfMemoryError,
+    PositionError,
+    PromptError,
+    TokenError,
+)
 from .heads import Head
 from .health import doctor
 from .loading import load_model
@@ -94,6 +104,7 @@ __all__ = [
     "Model",
     "ModelError",
     "OVCircuit",
+    "OutOfMemoryError",
     "PositionError",
     "Prediction",
     "PromptError",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..engine.components import Trace
 from ..engine.engine import Engine, Recording
-from ..engine.memory import CPU_TOKENS, free_bytes, if_it_fits, rows_together, unused_bytes
+from ..engine.memory import CPU_TOKENS, free_bytes, halving, if_it_fits, rows_together, unused_bytes
 from ..errors import AttnWidgetError
 from .edgegraph import EdgeGraph
 from .edgeruns import columns
@@ -83,7 +83,7 @@ class CircuitRuns:
         """Circuits run together: what fits, and on a CPU what can be waited for."""
         engine = self.parts.engine
         device, of_one = engine.anatomy.device, circuit_bytes(self.graph, engine, self.parts.recording)
-        rows = [int(free_bytes(device) / of_one), 64]
+        rows = [int(free_bytes(engine) / of_one), 64]
         rows += [] if engine.max_rows is None else [engine.max_rows]  # the tail may refuse more
         if device.type == "cpu":
             rows.append(CPU_TOKENS // (4 * self.tokens))  # a circuit takes some forwards
@@ -143,7 +143,7 @@ class CircuitRuns:
         if not len(circuits):
             return
         at_once = rows_together(parts.engine, parts.recording)
-        states = [torch.cat(of) for of in zip(*(parts.inputs(layer, some) for some in streams.split(at_once)), strict=True)]
+        states = [torch.cat(of) for of in zip(*halving(partial(parts.inputs, layer), streams, at_once), strict=True)]
         new = [of[layer].repeat(len(circuits), 1, 1, 1) for of in (other.q, other.k, other.v)]
         below, first = 1 + layer * self.per_layer, self._first(layer)
         for row, circuit in enumerate(circuits):
@@ -153,7 +153,8 @@ class CircuitRuns:
                 own = columns(parts, destination, states[site])
                 new[site][row, :, own] = states[site][rows[circuit, i], :, own]
                 reached[circuit, list(destination.nodes)] = True
-        z = torch.cat([parts.attention(layer, *some) for some in zip(*(of.split(at_once) for of in new), strict=True)])
+        together = lambda rows: parts.attention(layer, *(of[rows[0] : rows[-1] + 1] for of in new))  # noqa: E731
+        z = torch.cat(list(halving(together, range(len(circuits)), at_once)))
         written = parts.heads(layer, z - other.z[layer]).transpose(1, 2).flatten(2).to(changes.device)
         heads = slice(below, below + z.shape[2])
         # A head that nothing reached is as it was, but for rounding.
@@ -170,7 +171,7 @@ class CircuitRuns:
         if not len(circuits):
             return
         at_once = rows_together(self.parts.engine, self.parts.recording)
-        written = torch.cat([self.parts.mlp(layer, some) for some in streams.split(at_once)]) - self.other.mlp[layer]
+        written = torch.cat(list(halving(partial(self.parts.mlp, layer), streams, at_once))) - self.other.mlp[layer]
         node = 1 + (layer + 1) * self.per_layer - 1
         changes[torch.from_numpy(circuits).to(changes.device), node] = written[rows[circuits, 0]].flatten(1).to(changes)
         reached[circuits, node] = True

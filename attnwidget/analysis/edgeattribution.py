@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Literal
 
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..engine.components import Components
-from ..engine.memory import CPU_TOKENS, free_bytes, out_of_memory, pass_bytes
+from ..engine.memory import CPU_TOKENS, free_bytes, halving, out_of_memory, pass_bytes
 from ..errors import AttnWidgetError
 from .edgegraph import Destination
 from .edgeruns import columns, differences
-from .gradients import require_differentiable
+from .gradients import differentiating, require_differentiable
 from .method import Progress
 from .patching import Pair
 
@@ -63,10 +64,10 @@ def edge_attribution(
     points = torch.cat([clean if share == 1 else other + share * (clean - other) for share in shares])
     progress = progress or (lambda done, total, text: None)
     attribution = _Attribution(pair)
-    some = points.split(_at_once(pair))
-    total, text = len(some) * pair.clean.model.n_layers, "Attributing edges"
-    for i, rows in enumerate(some):
-        attribution.add(rows, lambda layers, i=i: progress(i * pair.clean.model.n_layers + layers, total, text))
+    total = len(points) * pair.clean.model.n_layers
+    told = partial(attribution.add, lambda blocks: progress(blocks, total, "Attributing edges"))
+    for _ in halving(told, points, _at_once(pair)):
+        pass
     progress(total, total, "")
     return attribution.scores / len(points)
 
@@ -74,7 +75,7 @@ def edge_attribution(
 def _at_once(pair: Pair) -> int:
     """Points differentiated together."""
     engine, recording = pair.clean.model.engine, pair.clean._recording
-    rows = [int(free_bytes(engine.anatomy.device) / 4 / pass_bytes(engine, recording))]
+    rows = [int(free_bytes(engine) / 4 / pass_bytes(engine, recording))]
     rows += [] if engine.max_rows is None else [engine.max_rows]
     rows += [CPU_TOKENS // len(pair.clean)] if engine.anatomy.device.type == "cpu" else []
     return max(1, min(rows))
@@ -89,16 +90,28 @@ class _Attribution:
         self.parts: Components = clean.parts
         self.changes = differences(pair.graph, clean, other, range(len(pair.graph.nodes) - 1)).flatten(1)
         self.scores = np.zeros(len(pair.graph))
+        self.blocks = 0
         self.by_layer: list[list[int]] = [[] for _ in range(pair.clean.model.n_layers + 1)]
         for i, destination in enumerate(pair.graph.destinations):
             self.by_layer[destination.layer].append(i)
 
-    def add(self, points: Tensor, after_layer: Callable[[int], None]) -> None:
-        """Adds the scores at `points` [point, position, d_model], streams that enter the first block."""
+    def add(self, told: Callable[[int], None], points: Tensor) -> int:
+        """Adds the scores at `points` [point, position, d_model], streams that enter the first block; to `told` goes how many blocks of
+        how many points are done."""
+        before = self.scores.copy()
+        try:
+            self._add(lambda layers: told(self.blocks + layers * len(points)), points)
+        except BaseException:  # what did not fit is done again
+            self.scores = before
+            raise
+        self.blocks += len(points) * (len(self.by_layer) - 1)
+        return len(points)
+
+    def _add(self, after_layer: Callable[[int], None], points: Tensor) -> None:
         engine, recording, measure = self.pair.clean.model.engine, self.pair.clean._recording, self.pair.measure
         layers = engine.anatomy.n_layers
         resid = engine.resume(recording, start=0, resid=points, rows=len(points)).resid
-        with self.pair.clean.model.lock, torch.enable_grad():
+        with differentiating(self.pair.clean):
             final = resid[-1].detach().requires_grad_()
             effects = measure.effect(engine.logits(recording, final, measure.positions or None, grad=True))
             (back,) = torch.autograd.grad(effects.sum(), final)
@@ -129,9 +142,11 @@ class _Attribution:
             slopes = torch.autograd.grad(z, leaves, heads.to(z))
             for site, state, slope in zip("qkv", states, slopes, strict=True):
                 reading = [i for i in here if self.graph.destinations[i].input == site]
-                for some in _split(reading, self._together(stream, state)):
-                    own = self._apart([self.graph.destinations[i] for i in some], slope)
-                    found = _slopes(state, stream, own)
+
+                def read(some: Sequence[int], state: Tensor = state, slope: Tensor = slope) -> tuple[Sequence[int], Tensor]:
+                    return some, _slopes(state, stream, self._apart([self.graph.destinations[i] for i in some], slope))
+
+                for some, found in halving(read, reading, self._together(stream, state)):
                     self._score(some, found)
                     below = below + found.sum(0).to(below)
         return below.detach()
@@ -146,7 +161,7 @@ class _Attribution:
 
     def _together(self, stream: Tensor, state: Tensor) -> int:
         each = 4 * stream.element_size() * (stream.numel() + state.numel())
-        return max(1, int(_SHARE * free_bytes(stream.device) / each))
+        return max(1, int(_SHARE * free_bytes(self.parts.engine) / each))
 
     def _score(self, destinations: Sequence[int], slopes: Tensor) -> None:
         """From `slopes` [destination, point, position, d_model], of destinations with the same sources that follow each other."""
@@ -154,10 +169,6 @@ class _Attribution:
         sources = (stop - start) // len(destinations)
         summed = slopes.to(self.changes).sum(1).flatten(1)
         self.scores[start:stop] += (summed @ self.changes[:sources].T).flatten().cpu().double().numpy()
-
-
-def _split(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _slopes(output: Tensor, stream: Tensor, back: Tensor) -> Tensor:

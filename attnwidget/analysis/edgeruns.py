@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..engine.components import Components, Trace
-from ..engine.memory import rows_together
+from ..engine.memory import halving, rows_together
 from ..engine.wavefront import Entering
 from .edgegraph import Destination, EdgeGraph
 
@@ -58,24 +58,25 @@ def patched(graph: EdgeGraph, clean: Trace, other: Trace, edges: Sequence[int], 
 
     for (layer, attention), group in groupby(sorted(range(len(edges)), key=of_attention_first), key=where):
         some = list(group)
-        for start in range(0, len(some), at_once):
-            chunk = some[start : start + at_once]
+
+        def leaving(chunk: list[int], layer: int = layer, attention: bool = attention) -> tuple[list[int], Sequence[Tensor]]:
             sources = sorted({int(graph.source[edges[i]]) for i in chunk})
             changes = differences(graph, clean, other, sources)
             differs = [bool(change.any()) for change in changes]
             chunk = [i for i in chunk if differs[sources.index(graph.source[edges[i]])]]
             if not chunk:
-                continue
+                return chunk, ()
             rows = [sources.index(graph.source[edges[i]]) for i in chunk]
             if attention:
-                leaving = _through_attention(graph, clean, layer, [edges[i] for i in chunk], changes, rows)
-            elif layer < len(clean.z):
-                leaving = _through_mlp(clean, layer, changes)[rows]
-            else:
-                leaving = _plus(clean.resid[-1], changes)[rows]
+                return chunk, _through_attention(graph, clean, layer, [edges[i] for i in chunk], changes, rows)
+            if layer < len(clean.z):
+                return chunk, _through_mlp(clean, layer, changes)[rows]
+            return chunk, _plus(clean.resid[-1], changes)[rows]
+
+        enters = min(layer + 1, len(clean.z))
+        for chunk, streams in halving(leaving, some, at_once):
             order += chunk
-            enters = min(layer + 1, len(clean.z))
-            yield from (Entering(enters, leaving[row : row + 1]) for row in range(len(chunk)))
+            yield from (Entering(enters, streams[row : row + 1]) for row in range(len(chunk)))
 
 
 def _through_attention(graph: EdgeGraph, clean: Trace, layer: int, edges: Sequence[int], changes: Tensor, rows: Sequence[int]) -> Tensor:

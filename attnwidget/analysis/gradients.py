@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..engine import Edit
-from ..engine.memory import out_of_memory
+from ..engine.memory import fitting, halving, out_of_memory
 from ..errors import ModelError
 from ..run import Run
 from .measure import Measure
@@ -79,7 +80,7 @@ def require_differentiable(run: Run) -> None:
 @contextmanager
 def differentiating(run: Run) -> Iterator[None]:
     """Gradients on, whatever the caller's mode, and the model's lock held: a weight must not change between forward and backward."""
-    with run.model.lock, torch.enable_grad():
+    with run.model.lock, torch.enable_grad(), fitting(run.model.engine, len(run.ids)):
         yield
 
 
@@ -156,7 +157,7 @@ class _Leaf:
 
 def _slopes(output: Tensor, inputs: list[Tensor], back: Tensor, at_a_time: int) -> list[Tensor]:
     """`∂number/∂input` of each input, [number, ...], from `∂number/∂output`, [number, ...]."""
-    parts = [_some_slopes(output, inputs, some) for some in back.split(at_a_time)]
+    parts = list(halving(partial(_some_slopes, output, inputs), back, at_a_time))
     return [torch.cat(of) for of in zip(*parts, strict=True)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..engine import Edit
-from ..engine.memory import free_bytes, if_it_fits, pass_bytes, read_bytes
+from ..engine.memory import free_bytes, halving, pass_bytes, read_bytes
 from ..engine.writes import wide
 from ..errors import AttnWidgetError
 from ..heads import Head
@@ -65,13 +64,7 @@ Point = tuple[Head, float]
 
 def _along(asked: Asked, layer: int, points: Sequence[Point], rows: int) -> Iterator[tuple[float, float]]:
     """For each point: the effect there, and `(z* − z) · ∂effect/∂z` there. `rows` at a time, halved where they do not fit."""
-    while points:
-        some = points[:rows]
-        found = if_it_fits(partial(_at, asked, layer, some), smallest=len(some) == 1)
-        if found is None:
-            rows = math.ceil(len(some) / 2)
-            continue
-        points = points[rows:]
+    for found in halving(partial(_at, asked, layer), points, rows):
         yield from found
 
 
@@ -119,6 +112,6 @@ def _rows(asked: Asked, layer: int) -> int:
     width = sum(parameter.numel() for parameter in anatomy.blocks[layer].parameters()) // resid.shape[-1]
     kept = (anatomy.n_layers - layer) * n * (3 * width + 4 * anatomy.n_heads * n) * resid.element_size()
     taken = pass_bytes(engine, run._recording) + read_bytes(engine, run._recording, asked.measure.positions or None)
-    fit = free_bytes(anatomy.device) // (kept + 2 * taken)
+    fit = free_bytes(engine) // (kept + 2 * taken)
     limits = [fit, *([] if engine.max_rows is None else [engine.max_rows]), *([_CPU_TOKENS // n] if anatomy.device.type == "cpu" else [])]
     return max(1, min(limits))

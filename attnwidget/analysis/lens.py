@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..drawable import Drawable
 from ..engine.interrupt import checkpoint
+from ..engine.memory import halving
 from ..engine.midpoint import has_midpoint, resid_mid
 from ..errors import ModelError
 from ..metrics import best
@@ -133,20 +134,30 @@ def logit_lens(
     parts: list[list[dict[str, np.ndarray]]] = []
     targets: list[Tensor] = []
     total = len(points) * -(-len(at) // _CHUNK)
-    for start in range(0, len(at), _CHUNK):
-        # A few positions at a time, from the first point to the last: logits of all of a long prompt are gigabytes.
-        read = _Reader(run, at[start : start + _CHUNK], k)
+
+    def some(positions: Sequence[int]) -> tuple[list[dict[str, np.ndarray]], Tensor]:
+        read = _Reader(run, positions, k)
         final = read.logits(run._resid[-1])
         clean = final if run.clean is run else read.logits(run.clean._resid[-1])
         now = _best(clean, 1)[:, 0] if wanted is None else torch.full((len(final),), wanted, device=final.device)
         end, rows = _log_probabilities(final), []
-        for first in range(0, len(streams), read.at_once):
+
+        def tell() -> None:
             checkpoint()
             if progress is not None:
-                progress(len(parts) * len(points) + first, total, f"Reading {points[first].label}")
-            for logits in read.each(torch.cat(streams[first : first + read.at_once])):
-                rows.append(read.row(logits, end, now))
-        parts.append([*rows, read.row(final, end, now)])
+                progress(min(total, len(parts) * len(points) + len(rows)), total, f"Reading {points[len(rows)].label}")
+
+        def those(streams: Sequence[Tensor]) -> list[dict[str, np.ndarray]]:
+            tell()
+            return [read.row(logits, end, now) for logits in read.each(torch.cat(streams))]
+
+        for found in halving(those, streams, read.at_once):
+            rows += found
+        return [*rows, read.row(final, end, now)], now
+
+    # A few positions at a time, from the first point to the last: logits of all of a long prompt are gigabytes.
+    for rows, now in halving(some, at, _CHUNK):
+        parts.append(rows)
         targets.append(now)
     stacked = {name: np.concatenate([np.stack([row[name] for row in rows]) for rows in parts], axis=1) for name in parts[0][0]}
     ids = sorted({int(i) for i in stacked["top_ids"].ravel()})

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..engine import Edit, Engine
 from ..engine.interrupt import checkpoint
+from ..engine.memory import halving
 from ..engine.projections import Projections, projections, short_stream
 from ..engine.token_embedding import TokenEmbedding, token_embedding
 from ..engine.unembedding import Unembedding, unembedding
@@ -85,12 +86,13 @@ class ModelWeights:
         if embedding == "tokens":
             return vectors
         resid = vectors.to(self.one.resid[0])[:, None]
-        parts = resid.split(self.engine.max_rows or _AT_ONCE)
         silent = [Edit(0, "z", torch.zeros_like)]
-        passed = [
-            self.engine.resume(self.one.recording, silent, start=0, stop=1, resid=part, rows=len(part), keep="last") for part in parts
-        ]
-        return wide(torch.cat([p.resid[-1][:, 0] for p in passed]))
+
+        def passed(part: Tensor) -> Tensor:
+            of = self.engine.resume(self.one.recording, silent, start=0, stop=1, resid=part, rows=len(part), keep="last")
+            return of.resid[-1][:, 0]
+
+        return wide(torch.cat(list(halving(passed, resid, self.engine.max_rows or _AT_ONCE))))
 
     def chunks(self) -> list[range]:
         return [range(start, min(start + _AT_ONCE, self.size)) for start in range(0, self.size, _AT_ONCE)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from ..engine.memory import rows_together
+from ..engine.memory import halving, rows_together
 from ..run import Run
 from .measure import Measure
 
@@ -23,18 +25,17 @@ def rounding_of(run: Run, measure: Measure) -> float:
     that is flat at the clean answer, logits that cancel) is in the measurement. The draws are always the same.
     """
     engine, recording = run.model.engine, run._recording
-    generators = [torch.Generator().manual_seed(row) for row in range(ROWS)]
-    largest = 0.0
-    together = rows_together(engine, recording)
-    for start in range(0, ROWS, together):
-        some = generators[start : start + together]
+
+    def largest(seeds: Sequence[int]) -> float:
+        some = [torch.Generator().manual_seed(seed) for seed in seeds]
         stream = recording.resid[0].expand(len(some), -1, -1)
         for layer in range(engine.anatomy.n_layers):
             moved = _moved(stream, some)
             stream = engine.resume(recording, start=layer, stop=layer + 1, resid=moved, rows=len(some), keep="last").resid[-1]
         drops = measure.effect(engine.logits(recording, _moved(stream, some), measure.positions or None))
-        largest = max(largest, drops.abs().max().item())
-    return _MARGIN * largest
+        return drops.abs().max().item()
+
+    return _MARGIN * max(halving(largest, range(ROWS), rows_together(engine, recording)))
 
 
 def _moved(stream: Tensor, generators: list[torch.Generator]) -> Tensor:

@@ -19,6 +19,7 @@ from ..errors import ModelError
 from .anatomy import Site, here
 from .engine import Reached
 from .interrupt import checkpoint
+from .memory import halving
 from .norms import Norm, inner_rounding, norm_of
 from .writes import Stream, hooked, rounding, wide
 
@@ -42,7 +43,7 @@ class AttentionInput:
         those are. The layer goes no further than that."""
         engine = self.stream.engine
         most = engine.max_rows or max(1, _TOKENS // y.shape[1])
-        parts = [self._some(part.to(self.given).contiguous(), sites) for part in y.split(most)]
+        parts = list(halving(lambda part: self._some(part.to(self.given).contiguous(), sites), y, most))
         return {site: torch.cat([part[site] for part in parts]) for site in sites}
 
     def _some(self, y: Tensor, sites: Sequence[Site]) -> dict[Site, Tensor]:

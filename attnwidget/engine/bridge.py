@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .anatomy import FOLDED, SHIPPED, Anatomy, InputTap, OutputTap, Tap, here, value_bias
 from .engine import _evaluating
+from .memory import out_of_memory
 
 
 def bridge_anatomy(bridge: nn.Module) -> Anatomy:
@@ -70,7 +71,9 @@ def _rotated(bridge: nn.Module, attentions: list[nn.Module], forward: Callable[[
             hooks.callback(point.register_forward_hook(here(lambda _m, _a, _o, i=i: called.add(i))).remove)
         try:
             forward(torch.zeros(1, 2, dtype=torch.long, device=device))
-        except (RuntimeError, TypeError, ValueError, IndexError):
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            if out_of_memory(error):  # says nothing of the bridge
+                raise
             return False
     return len(called) == len(points)
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .engine import Call, Engine, Reached, Recording
 from .interrupt import checkpoint
+from .memory import out_of_memory
 from .narrow import after_z, z_of
 from .qk_taps import scores_refused
 from .writes import Stream, block_addends, hooked, not_added
@@ -56,7 +57,7 @@ class Components:
     def passing(self, grad: bool = False) -> Iterator[None]:
         """One pass for all calls inside: on a bridge, entering one costs as much as a block."""
         self.engine._same_weights(self.recording)
-        with self.engine._pass(grad):
+        with self.engine._pass(grad, self.recording.ids.shape[1]):
             yield
 
     def inputs(self, layer: int, streams: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -246,6 +247,8 @@ def _prove_attention(parts: Components, layer: int) -> None:
         without[:, :, parts.group_columns(group, v)] = 0
         silenced = parts.attention(layer, q, k, without)
     except (KeyError, RuntimeError, TypeError, IndexError) as error:  # no such tap, or shapes that are not those of heads
+        if out_of_memory(error):
+            raise
         raise refused from error
     expected = z.clone()
     expected[:, :, parts.heads_of(group)] = 0

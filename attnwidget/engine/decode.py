@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import ModelError, OutOfMemoryError
 from .anatomy import here
 from .engine import Edit, Engine, _removing
 from .interrupt import checkpoint
@@ -51,7 +51,7 @@ class Decoder:
 
     def _pass(self, ids: list[int], start: int, cache: object | None) -> tuple[Tensor, object | None]:
         engine, anatomy = self.engine, self.engine.anatomy
-        with engine._pass(), ExitStack() as hooks:
+        with engine._pass(tokens=start + len(ids)), ExitStack() as hooks:
             checkpoint()
             if len(ids) > 1:  # a single token is soon done
                 for block in anatomy.blocks:
@@ -82,7 +82,7 @@ def _prove(engine: Engine, ids: Sequence[int]) -> bool:
         expected = whole.logits(ids)
         for end in range(len(ids) - _STEPS, len(ids) + 1):
             found = stepwise.logits(ids[:end])
-    except torch.cuda.OutOfMemoryError:  # says nothing of the cache
+    except OutOfMemoryError:  # says nothing of the cache
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError):  # whatever a model does that takes no cache
         return False

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .anatomy import Anatomy, Hook, Site, here
 from .interrupt import checkpoint
+from .memory import fitting
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Engine:
         self.resumes = True
         self.broadcasts = True
         self.max_rows: int | None = None
+        # Set by the person, through `Model.batch_budget`: bytes that a batch may take.
+        self.batch_budget: int | None = None
         self.pattern_edits_live = True
         self.tail_by_position = True
         # Set by decode.py: the weights that a key-value cache was tried with, and whether it gave the same.
@@ -97,7 +100,7 @@ class Engine:
 
     def record(self, ids: Tensor, capture: Iterable[tuple[Site, int]] = (), *, grad: bool = False) -> Recording:
         """A clean pass over `ids` [1, position], with the activations named in `capture`; with `grad`, they can be differentiated."""
-        with self._pass(grad), ExitStack() as hooks:
+        with self._pass(grad, ids.shape[1]), ExitStack() as hooks:
             resid: list[Tensor] = []
             calls = self._record_calls(hooks, resid)
             captured = self._capture(hooks, capture, ())
@@ -131,7 +134,7 @@ class Engine:
             raise ModelError(f"{rows} rows were asked for at once; this model takes {self.max_rows}, so run them one by one.")
         start = min((edit.layer for edit in edits), default=0) if start is None else start
         stop = self.anatomy.n_layers if stop is None else stop
-        with self._pass(grad), ExitStack() as hooks:
+        with self._pass(grad, recording.ids.shape[1]), ExitStack() as hooks:
             self._edit(hooks, edits)
             captured = self._capture(hooks, capture, edits)
             if not self.resumes:
@@ -155,7 +158,7 @@ class Engine:
         if only:
             # Any ids will do: what they are embedded to is thrown away, but their number must fit what is returned.
             final, ids = final[:, list(positions)], ids[:, : len(positions)]
-        with self._pass(grad), self._passing_through(recording.calls, final):
+        with self._pass(grad, recording.ids.shape[1]), self._passing_through(recording.calls, final):
             logits = self.anatomy.forward(ids.expand(final.shape[0], -1))
         return logits if only or positions is None or logits.dim() < 3 else logits[:, list(positions)]
 
@@ -173,9 +176,10 @@ class Engine:
     # -- one pass -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _pass(self, grad: bool = False) -> Iterator[None]:
+    def _pass(self, grad: bool = False, tokens: int | None = None) -> Iterator[None]:
+        """`tokens` of a row, for what is said where there is no memory for one."""
         # no_grad rather than inference_mode: activations reach people, who may want to differentiate through them.
-        with self.lock, torch.set_grad_enabled(grad), _evaluating(self.anatomy.model), self.anatomy.session():
+        with self.lock, torch.set_grad_enabled(grad), fitting(self, tokens), _evaluating(self.anatomy.model), self.anatomy.session():
             yield
 
     def _block(self, layer: int, stream: Tensor, call: Call) -> Tensor:

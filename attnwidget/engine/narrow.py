@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from ..errors import OutOfMemoryError
 from .engine import Call, Engine, Reached, Recording
 from .interrupt import Cancelled
 
@@ -48,7 +49,7 @@ def _proof(engine: Engine, recording: Recording, few: int) -> Call | None:
             for at in (slice(tokens - few, tokens), slice(tokens - 2 * few, tokens - few)):
                 if not _same(after_z(engine, last, stream[last][:, at], z[:, at], call), stream[-1][:, at], stream[last][:, at]):
                     return None
-    except Cancelled:
+    except (Cancelled, OutOfMemoryError):
         raise
     except Exception:  # whatever a model says to a prompt of another length
         return None

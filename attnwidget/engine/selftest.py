@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..errors import OutOfMemoryError
 from ..heads import Head
 from .engine import Edit, Engine, Recording
 
@@ -118,6 +119,8 @@ class _Prover:
         final = recording.resid[-1]
         try:
             difference = _largest(self.engine.logits(recording, final) - self.clean)
+        except OutOfMemoryError:  # says nothing of the model
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError):
             difference = float("inf")
         if not self._check("tail", difference, "final norm and head on the recorded stream give the clean output"):
@@ -132,6 +135,8 @@ class _Prover:
         some = [2, 4]
         try:
             few = self.engine.logits(recording, final, some)
+        except OutOfMemoryError:  # says nothing of the model
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError):
             return False
         return few.shape[1] == 2 and _largest(few - self.clean[:, some]) <= self._tolerance
@@ -159,6 +164,8 @@ class _Prover:
         try:
             final = self.engine.resume(recording, start=layer, rows=rows).resid[-1]
             return _largest(self.engine.logits(recording, final) - self.clean)
+        except OutOfMemoryError:  # says nothing of the model
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError):
             return float("inf")
 

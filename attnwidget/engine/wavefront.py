@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .engine import Call, Edit, Engine, Recording
 from .interrupt import checkpoint
-from .memory import CPU_TOKENS, free_bytes, if_it_fits, read_bytes, rows_together
+from .memory import CPU_TOKENS, free_bytes, if_it_fits, read_bytes, require_row, rows_together
 from .narrow import after_z, narrow_call, z_of
 
 
@@ -156,7 +156,7 @@ class _Front:
         last = engine.anatomy.n_layers - 1
         stream, z, calls = None, None, recording.calls
         # One pass for all layers: on a bridge, entering one costs as much as a block.
-        with engine._pass():
+        with engine._pass(tokens=recording.ids.shape[1]):
             with ExitStack() as hooks:
                 engine._edit(hooks, [*self.base, *_by_layer([row.edits for row in rows])])
                 for layer in range(rows[0].start, last + 1):
@@ -220,10 +220,11 @@ def _each(functions: dict[int, Callable[[Tensor], Tensor]]) -> Callable[[Tensor]
 
 
 def _limits(engine: Engine, recording: Recording, positions: Sequence[int] | None, max_rows: int | None, max_bytes: int | None) -> _Limits:
+    require_row(engine, recording.ids.shape[1])
     if not engine.resumes:  # whether a full forward takes several prompts was never found out
         return _Limits(1, math.inf, 1)
     anatomy, tokens = engine.anatomy, recording.ids.shape[1]
-    bytes_ = max_bytes or free_bytes(anatomy.device)
+    bytes_ = max_bytes or free_bytes(engine)
     rows, blocks = [int(bytes_ / 2 / read_bytes(engine, recording, positions))], math.inf
     for limit in (engine.max_rows, max_rows):
         rows += [] if limit is None else [limit]

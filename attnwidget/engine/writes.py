@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .anatomy import here
 from .engine import Edit, Engine, Recording
+from .memory import out_of_memory
 
 _PLACES = 16  # positions at which a block is asked, besides the one that was asked for
 _PROBES = 256  # unit vectors put through a matrix at once
@@ -256,7 +257,9 @@ def probed(module: nn.Module, width: int, stream: Stream, columns: Sequence[int]
             bias = wide(module(torch.zeros_like(units[None, :1]))[0, 0, wanted])
             for some in units.split(_PROBES):
                 rows.append(wide(module(some[None])[0][:, wanted]) - bias)
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            if out_of_memory(error):  # says nothing of the module
+                raise
             return None
     return torch.cat(rows), bias
 

@@ -14,6 +14,7 @@ from attnwidget.engine import Edit, wavefront
 from attnwidget.engine.interrupt import Cancelled, interruptible
 from attnwidget.engine.memory import CPU_TOKENS, pass_bytes, read_bytes
 from attnwidget.engine.narrow import narrow_call
+from attnwidget.errors import OutOfMemoryError
 
 from ..models import ALL, HEADS, IDS, LAYERS, PATTERN_MODES, VOCAB, fresh, name_of, state, subject, tokenizer, unchanged, wide
 from ..models import SPECS as specs
@@ -262,7 +263,7 @@ def test_other_errors_and_what_does_not_fit_alone_are_raised():
         return [[Edit(1, "z", edit)]] * 4
 
     with unchanged(s.source):
-        with pytest.raises(RuntimeError, match="out of memory"):
+        with pytest.raises(OutOfMemoryError, match=r"one row of \d+ tokens takes about .* MB"):
             front(engine, recording, raising(RuntimeError("CUDA out of memory")))
         with pytest.raises(RuntimeError, match="shapes"):
             front(engine, recording, raising(RuntimeError("shapes do not fit")))
