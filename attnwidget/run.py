@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Positions whose logits are in memory at once when every position is asked for: 49,152 tokens x 128 x 4 bytes = 25 MB.
 _CHUNK = 128
 _KEPT_Z = 4  # layers
+_KEPT_ROWS = 64  # positions
+_KEPT_LOGITS = 64 * 2**20  # bytes of the logits of every position, beyond which they are computed anew when asked for
 
 
 class Run(Drawable):
@@ -49,6 +51,8 @@ class Run(Drawable):
         self._resid = recording.resid
         self._edits: list[Edit] = []
         self._zs: OrderedDict[int, Tensor] = OrderedDict()
+        self._rows: dict[int, Tensor] = {}
+        self._whole: Tensor | None = None
         self._patterns: OrderedDict[int, Tensor] = OrderedDict(
             (layer, value[0]) for (site, layer), value in recording.captured.items() if site == "pattern"
         )
@@ -89,6 +93,16 @@ class Run(Drawable):
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of activations that this run keeps at the moment: the residual stream entering each block, patterns and outputs of a few
+        layers, logits. What it has from its clean parent is counted there."""
+        with self.model.lock:
+            kept = [*self._resid, *self._patterns.values(), *self._zs.values(), *self._rows.values()]
+            kept += [] if self._whole is None else [self._whole]
+        shared = set() if self.clean is self else {tensor.data_ptr() for tensor in self.clean._resid}
+        return sum({tensor.data_ptr(): _bytes(tensor) for tensor in kept if tensor.data_ptr() not in shared}.values())
+
     def position(self, position: int | None = None) -> int:
         """A position from 0 to len - 1; `PositionError` outside. None is the one the model answers at."""
         if position is None:
@@ -115,20 +129,23 @@ class Run(Drawable):
 
     def patterns(self, layer: int) -> Tensor:
         """The attention patterns of a layer as they act in this run, [head, query, key]; rows sum to 1 (sinks aside)."""
-        if not self.model.selftest.reads_patterns:
-            raise ModelError("Attention patterns cannot be read from this model: hand it in as a TransformerBridge to see them.")
-        layer = parse_head((layer, 0), self.model.n_layers, self.model.n_heads).layer
-        with self.model.lock:  # two threads may ask at once: a widget's worker and a cell
-            if layer not in self._patterns:
-                self._keep_pattern(layer, self._capture("pattern", layer))
-            self._patterns.move_to_end(layer)
-            # A copy: whoever hides a column in it, as everyone does with the first, must not rewrite the run.
-            return self._patterns[layer].clone()
+        # A copy: whoever hides a column in it, as everyone does with the first, must not rewrite the run.
+        return self._patterns_of(parse_head((layer, 0), self.model.n_layers, self.model.n_heads).layer).clone()
 
     def pattern(self, head: HeadLike) -> Tensor:
         """The attention pattern of one head as it acts in this run, [query, key]."""
         layer, index = self._head(head)
-        return self.patterns(layer)[index]
+        return self._patterns_of(layer)[index].clone()
+
+    def _patterns_of(self, layer: int) -> Tensor:
+        """Those of a layer as the run keeps them, [head, query, key]: not to be written to."""
+        if not self.model.selftest.reads_patterns:
+            raise ModelError("Attention patterns cannot be read from this model: hand it in as a TransformerBridge to see them.")
+        with self.model.lock:  # two threads may ask at once: a widget's worker and a cell
+            if layer not in self._patterns:
+                self._keep_pattern(layer, self._capture("pattern", layer))
+            self._patterns.move_to_end(layer)
+            return self._patterns[layer]
 
     def z(self, layer: int) -> Tensor:
         """The heads' outputs before the out-projection, as they act in this run, [position, head, d_head]."""
@@ -153,8 +170,7 @@ class Run(Drawable):
 
     def _keep_pattern(self, layer: int, pattern: Tensor) -> None:
         self._patterns[layer] = pattern
-        size = pattern.element_size() * pattern.nelement()
-        while len(self._patterns) > 1 and len(self._patterns) * size > self.model.pattern_budget:
+        while len(self._patterns) > 1 and len(self._patterns) * _bytes(pattern) > self.model.pattern_budget:
             self._patterns.popitem(last=False)
 
     def _head(self, head: HeadLike) -> Head:
@@ -164,13 +180,21 @@ class Run(Drawable):
 
     @property
     def logits(self) -> Tensor:
-        """[position, vocabulary]; [1, class] for a classifier; hidden states for a model without a head."""
-        return self._logits.clone()
+        """[position, vocabulary]; [1, class] for a classifier; hidden states for a model without a head. Those of a long prompt, 400 MB for
+        2,048 tokens and 49,152 words, are computed anew each time."""
+        logits = self._logits
+        return logits.clone() if logits is self._whole else logits
 
-    @cached_property
+    @property
     def _logits(self) -> Tensor:
+        """The same, not to be written to; kept while they are few."""
+        if self._whole is not None:
+            return self._whole
         logits = self.model.engine.logits(self._recording, self._resid[-1])[0]
-        return logits if logits.dim() == 2 else logits[None]
+        logits = logits if logits.dim() == 2 else logits[None]
+        if _bytes(logits) <= _KEPT_LOGITS:
+            self._whole = logits
+        return logits
 
     def logits_at(self, position: int | None = None) -> Tensor:
         """[vocabulary] at one position, without computing the others; [class] for a classifier, whatever the position."""
@@ -184,12 +208,13 @@ class Run(Drawable):
         # Not from `logits` even where they are there: all positions at once are rounded otherwise than one, and the clean and
         # the ablated run, each with its own history, must agree to the bit where nothing was changed.
         if at not in self._rows:
-            self._rows[at] = self.model.engine.logits(self._recording, self._resid[-1], [at])[0, 0]
+            row = self.model.engine.logits(self._recording, self._resid[-1], [at])[0, 0]
+            with self.model.lock:
+                self._rows[at] = row
+                while len(self._rows) > _KEPT_ROWS:
+                    self._rows.pop(next(iter(self._rows)))
+            return row.clone()
         return self._rows[at].clone()
-
-    @cached_property
-    def _rows(self) -> dict[int, Tensor]:
-        return {}
 
     def top(self, k: int = 10, position: int | None = None) -> pd.DataFrame:
         """The `k` most probable tokens (or classes): columns token, id, probability, logit."""
@@ -308,6 +333,10 @@ class Run(Drawable):
         return repr(self.text if len(self.text) <= 60 else self.text[:57] + "…")
 
 
+def _bytes(tensor: Tensor) -> int:
+    return tensor.element_size() * tensor.nelement()
+
+
 class AblatedRun(Run):
     """A prompt, run with heads ablated. Its metrics compare it with `clean`, on the same tokens (teacher-forced)."""
 
@@ -335,11 +364,10 @@ class AblatedRun(Run):
         """The heads that are ablated."""
         return self._ablation.heads
 
-    def patterns(self, layer: int) -> Tensor:
-        """The attention patterns of a layer as they act in this run, [head, query, key]."""
+    def _patterns_of(self, layer: int) -> Tensor:
         if not self._ablation.heads or layer < self._ablation.heads[0].layer:
-            return self._clean.patterns(layer)
-        return super().patterns(layer)
+            return self._clean._patterns_of(layer)
+        return super()._patterns_of(layer)
 
     def kl(self, position: int | None = None) -> float:
         """`KL(clean || ablated)` of the prediction at `position`, in nats."""

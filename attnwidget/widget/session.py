@@ -28,6 +28,9 @@ _KEPT_COMPARISONS = 4
 _KEPT_SINGLES = 2  # the answers with each head ablated alone: what a page is made of, for a mode and a target each
 _KEPT_ESTIMATES = 16
 _KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
+KEPT_BYTES = 256 * 2**20
+"""Of activations that ablated runs and runs of reference prompts keep, each: 1,024 tokens of SmolLM2 are 71 MB, with patterns 135 MB. The last
+one is kept whatever it takes."""
 
 
 class Finished(NamedTuple):
@@ -91,6 +94,7 @@ class Session:
         key = (tuple(sorted(map(tuple, heads))), mode, repr(sorted(parameters.items())))
         with self._lock:
             clean = self.clean
+            _make_room(self._ablated, key)
             return _kept(self._ablated, key, _KEPT, lambda: clean.ablate(heads, mode, **parameters))
 
     def reference(self, prompt: str) -> Run:
@@ -98,6 +102,7 @@ class Session:
         with self._lock:
             clean = self.clean
             run = lambda: self.model.run(prompt, prepend_bos=clean.prepend_bos)  # noqa: E731
+            _make_room(self._references, prompt)
             return _kept(self._references, prompt, _KEPT_REFERENCES, run)
 
     # -- scores ---------------------------------------------------------------------------------------------------
@@ -218,6 +223,18 @@ class Session:
             self._answers,
         ):
             kept.clear()
+
+
+def _make_room(runs: OrderedDict[Hashable, Run], asked: Hashable) -> None:
+    """Lets the oldest runs go until what the others keep is within `KEPT_BYTES`, with room for one more like the largest; the one that is asked
+    for stays."""
+    sizes = {key: run.nbytes for key, run in runs.items()}
+    more = 0 if asked in runs else max(sizes.values(), default=0)
+    for key in list(runs):
+        if sum(sizes.values()) + more <= KEPT_BYTES:
+            return
+        if key != asked:
+            del runs[key], sizes[key]
 
 
 def _kept(store: OrderedDict, key: Hashable, most: int, make: Callable[[], object]) -> object:
