@@ -59,6 +59,7 @@ from .arrays import (
 from .errors import (
     ArrayError,
     AttnWidgetError,
+    ExecutorError,
     HeadError,
     ModeError,
     ModelError,
@@ -70,6 +71,7 @@ from .errors import (
 from .heads import Head
 from .health import doctor
 from .loading import load_model
+from .many import DatasetKinds, DatasetScores, DatasetStudy, detect_dataset, score_dataset, study_dataset
 from .model import Model
 from .run import AblatedRun, Run
 from .widget import AttentionView, AttentionWidget, HeadGrid, Prediction
@@ -90,7 +92,11 @@ __all__ = [
     "ComparisonSet",
     "Composition",
     "Counterfactual",
+    "DatasetKinds",
+    "DatasetScores",
+    "DatasetStudy",
     "EmbeddingChange",
+    "ExecutorError",
     "Generation",
     "Head",
     "HeadError",
@@ -127,6 +133,7 @@ __all__ = [
     "composition",
     "counterfactual",
     "cross_attention",
+    "detect_dataset",
     "detect_heads",
     "discover_circuit",
     "doctor",
@@ -144,7 +151,9 @@ __all__ = [
     "qk",
     "qk_circuit",
     "score",
+    "score_dataset",
     "study",
+    "study_dataset",
     "value_weighted",
     "without_first",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pandas as pd
 from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadsLike, parse_heads
+from ..markup import escaped, html_table
 from .agreement import Agreement, agreement
 from .gain import CausalGain
 from .headscores import HeadScores
@@ -31,7 +31,7 @@ class KindScores:
     values: np.ndarray
     """The mean over the samples."""
     low: np.ndarray
-    """Lower end of the 95 % t interval over the samples, no less than 0; NaN where there is one sample only."""
+    """Lower end of the t interval over the samples (95 % unless `HeadKinds.level` says another), no less than 0; NaN of one sample."""
     high: np.ndarray
     chance: float
     """The score of a head that spreads its attention evenly over the keys each query may see (a layer's own sliding window not counted)."""
@@ -95,6 +95,8 @@ class HeadKinds(Drawable):
     dtype: str = ""
     conditional: tuple[Head, ...] = ()
     """Heads that were ablated in the run, where a run was asked about."""
+    level: float = 0.95
+    """Of the intervals."""
 
     def __getitem__(self, kind: str) -> KindScores:
         if kind not in self.kinds:
@@ -168,7 +170,7 @@ class HeadKinds(Drawable):
     def describe(self) -> str:
         """One line for under a table: on what, how sure, and where the line is."""
         without = [one.label for one in self.kinds.values() if not one.reason and np.isnan(one.low).all()]
-        interval = f"95 % t interval over {self.samples}" if self._intervals else f"{self.samples}, so no interval"
+        interval = f"{100 * self.level:g} % t interval over {self.samples}" if self._intervals else f"{self.samples}, so no interval"
         if self._intervals and without:
             interval += f", none for {' and '.join(without)}, judged by one query"
         if self._intervals and "quer" in self.samples:
@@ -188,8 +190,8 @@ class HeadKinds(Drawable):
         return f"HeadKinds({'; '.join(parts)}; {self.describe()})"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().style.format(precision=3, na_rep="").hide(axis="index").to_html()
-        return f"{table}<p>{html.escape(self.describe())}</p>"
+        table = html_table(self.to_frame(), 3, index=False)
+        return f"{table}<p>{escaped(self.describe())}</p>"
 
 
 def undefined(name: str, label: str, formula: str, shape: tuple[int, int], reason: str) -> KindScores:

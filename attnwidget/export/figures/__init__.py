@@ -23,6 +23,7 @@ from ...analysis.qkscores import QKScores
 from ...analysis.studied import Study
 from ...analysis.weighted import ValueWeighted
 from ...errors import AttnWidgetError
+from ...many import DatasetKinds, DatasetScores, DatasetStudy
 from ...run import Run
 from .circuit import circuit_graph
 from .compare import compared
@@ -60,6 +61,9 @@ _DRAWN: dict[type, Callable[..., Sheet]] = {
     AttentionAggregate: aggregate_of,
     Circuit: circuit_graph,
     Comparison: compared,
+    DatasetKinds: lambda found, **options: kinds_dots(found.kinds, **options),
+    DatasetScores: lambda found, *, part="mean", **options: _scores(found.scores(part), **options),
+    DatasetStudy: lambda found, *, part="share", **options: _scores(found.scores(part), **options),
     EmbeddingChange: lambda change, **options: embedding_table([change], **options),
     Generation: generation_texts,
     HeadKinds: kinds_dots,
