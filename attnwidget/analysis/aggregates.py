@@ -16,9 +16,11 @@ from ..drawable import Drawable
 from ..engine.interrupt import checkpoint
 from ..errors import AttnWidgetError, HeadError
 from ..heads import Head, HeadsLike, parse_heads
+from ..markup import html_table
 from ..run import Run
 from .checked import a_run, current
 from .method import Progress
+from .patterns import in_parts
 from .sinks import SAID, check_first, nothing_left, rows_to_one, without_first
 
 _MEAN = (
@@ -69,7 +71,7 @@ class AttentionAggregate(Drawable):
         return f"AttentionAggregate({len(self.tokens)} tokens; {self.describe()})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=3, na_rep="").to_html()
+        return html_table(self.to_frame(), 3)
 
 
 def mean_attention(
@@ -98,7 +100,7 @@ def mean_attention(
         checkpoint()
         if progress is not None:
             progress(done, len(wanted), "Averaging patterns")
-        patterns = run.patterns(layer)
+        patterns = run._patterns_of(layer)
         for head in (head for head in chosen if head.layer == layer):
             pattern = _double(patterns[head.head])
             # In double precision, but what is nothing is so in the model's.
@@ -138,7 +140,8 @@ def attention_rollout(run: Run, *, residual: float = 0.5, start: int = 0, progre
         checkpoint()
         if progress is not None:
             progress(layer - layers.start, len(layers), "Rolling attention out")
-        mean = _double(run.patterns(layer)).mean(0)
+        patterns = run._patterns_of(layer)
+        mean = sum(some.sum(0).cpu() for _, some in in_parts(patterns)) / len(patterns)
         mixed = rows_to_one(residual * torch.eye(n, dtype=torch.float64) + (1 - residual) * mean)
         rolled = mixed @ rolled
     heads = tuple(Head(layer, head) for layer in layers for head in range(model.n_heads))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..engine.interrupt import checkpoint
 from ..errors import PositionError, PromptError
+from ..markup import html_table
 from ..run import Run
 
 
@@ -93,7 +94,7 @@ class Alignment:
         return f"Alignment({self.describe()})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(index=False, na_rep="")
+        return html_table(self.to_frame(), index=False)
 
 
 def make_alignment(run: Run, other: Run, alignment: object = None) -> Alignment:

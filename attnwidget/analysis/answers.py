@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.special import entr
 
 from .. import metrics
+from ..markup import html_table
 from ..run import Run
 from .embedding import embedding
 from .measure import Measure
@@ -84,7 +85,7 @@ class Answers:
         )
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4).to_html()
+        return html_table(self.to_frame())
 
 
 def embeddings(run: Run, other: Run) -> Answers:

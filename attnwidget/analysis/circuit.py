@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..drawable import Drawable
 from ..heads import Head
+from ..markup import html_table
 from .edgegraph import EdgeGraph, Input
 from .secondprompt import Token
 
@@ -283,7 +284,7 @@ class Circuit(Drawable):
         return f"Circuit({self.label}: {'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4, na_rep="").hide(axis="index").to_html()
+        return html_table(self.to_frame(), index=False)
 
 
 def _finite(value: object) -> object:

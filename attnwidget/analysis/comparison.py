@@ -12,6 +12,7 @@ import pandas as pd
 from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head, HeadLike, parse_head
+from ..markup import html_table
 from ..run import Run
 from .alignment import Alignment
 from .answers import Answers
@@ -154,7 +155,7 @@ class Comparison(Drawable):
         return f"Comparison({self.describe()}; most different by JS: {best or 'undefined'})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame())
 
 
 def _known(name: str):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import AttnWidgetError
 from ..heads import Head
+from ..markup import html_table
 from .compared import COMPARED
 from .headscores import HeadScores
 from .intervals import summarised
@@ -136,7 +137,7 @@ class ComparisonSet:
         return f"ComparisonSet({self.describe()}; most different by mean JS: {best or 'undefined'})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().head(40).style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame().head(40))
 
 
 def _known(name: str) -> str:

@@ -12,6 +12,7 @@ from ..ablation import Ablation
 from ..drawable import Drawable
 from ..errors import ModelError
 from ..heads import Head
+from ..markup import html_table
 from ..run import AblatedRun, Run
 from .pooling import POOLINGS, cosine_distance, l2_distance, pooled, pooled_positions
 
@@ -51,7 +52,7 @@ class EmbeddingChange(Drawable):
         return f"EmbeddingChange(cosine distance {self.cosine_distance:.4g}, L2 {self.l2:.4g}; {self.describe()})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame())
 
 
 def embedding_change(run: AblatedRun, *, pooling: str = "mean", special: str = "keep") -> EmbeddingChange:

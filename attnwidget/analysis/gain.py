@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..heads import Head
+from ..markup import html_table
 from .headscores import HeadScores
 from .intervals import mean_interval
 
@@ -99,4 +100,4 @@ class CausalGain:
         return f"CausalGain({sure}; of it through {best or 'no tested head'}; {tested}; {self.setting})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().head(20).style.format(precision=4, na_rep="").hide(axis="index").to_html()
+        return html_table(self.to_frame().head(20), index=False)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..drawable import Drawable
 from ..errors import AttnWidgetError
+from ..markup import html_table
 from .outcome import Pair
 
 Side = Literal["control", "ablated"]
@@ -106,7 +107,7 @@ class Generation(Drawable):
         return f"Generation({_short(self.control.text)} → {_short(self.ablated.text)}; {where}{kl})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame())
 
 
 def first_difference(control: Sequence[Step], ablated: Sequence[Step]) -> int | None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..drawable import Drawable
 from ..heads import Head
+from ..markup import html_table
 
 
 @dataclass(frozen=True)
@@ -113,4 +114,4 @@ class HeadScores(Drawable):
         return f"HeadScores({self._what}: {best}, …; {self._how})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().head(20).style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame().head(20))

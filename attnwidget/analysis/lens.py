@@ -15,6 +15,7 @@ from ..engine.interrupt import checkpoint
 from ..engine.memory import halving
 from ..engine.midpoint import has_midpoint, resid_mid
 from ..errors import ModelError
+from ..markup import html_table
 from ..metrics import best
 from ..run import AblatedRun, Run
 from .measure import named
@@ -92,7 +93,7 @@ class LogitLens(Drawable):
         return f"LogitLens({len(self.points)} points × {len(self.positions)} positions; in the end {answer!r})"
 
     def _repr_html_(self) -> str:
-        return self.table().to_html()
+        return html_table(self.table())
 
 
 def refused_lens(run_or_answer: Run | str) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from .. import metrics
 from ..ablation import Ablation
 from ..drawable import Drawable
+from ..markup import html_table
 from ..run import AblatedRun, Run
 from .measure import named
 
@@ -83,7 +84,7 @@ class Outcome(Drawable):
         return f"Outcome({clean} → {ablated}; KL {self.kl:.4g} nats)"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4).to_html()
+        return html_table(self.to_frame())
 
 
 def outcome(

@@ -7,7 +7,6 @@ it matters; that a head matters is said only with what removing it was measured 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from ..drawable import Drawable
 from ..errors import AttnWidgetError, PositionError, TokenError
+from ..markup import escaped
 from ..run import Run
 from .headscores import HeadScores
 from .method import Progress
@@ -42,8 +42,8 @@ class Overview(Drawable):
         return "\n".join([f"Overview({len(lines)} sentences)", *lines, *filter(None, [self.note])])
 
     def _repr_html_(self) -> str:
-        items = (f"<li>{html.escape(one.text)}<br><small>{html.escape(one.method)}</small></li>" for one in self.sentences)
-        return f"<ol>{''.join(items)}</ol><p><small>{html.escape(self.note)}</small></p>"
+        items = (f"<li>{escaped(one.text)}<br><small>{escaped(one.method)}</small></li>" for one in self.sentences)
+        return f"<ol>{''.join(items)}</ol><p><small>{escaped(self.note)}</small></p>"
 
 
 def overview(

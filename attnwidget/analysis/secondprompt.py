@@ -12,6 +12,7 @@ import pandas as pd
 
 from .. import metrics
 from ..errors import AttnWidgetError, ModelError
+from ..markup import html_table
 from ..run import Run
 from .measure import named
 from .shuffling import shuffled
@@ -85,7 +86,7 @@ class Counterfactual:
         return f"logit({self.target.token.strip()}) − logit({self.against.token.strip()})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html()
+        return html_table(self.to_frame())
 
 
 def counterfactual(

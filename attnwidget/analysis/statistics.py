@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import AttnWidgetError
 from ..heads import Head
+from ..markup import html_table
 from ..run import Run
 from .checked import current
 from .headscores import HeadScores
@@ -182,7 +183,7 @@ class HeadStatistics:
         return f"HeadStatistics({shape[0]} layers × {shape[1]} heads: {', '.join(self.values)}{note})"
 
     def _repr_html_(self) -> str:
-        return self.to_frame().style.format(precision=4, na_rep="").to_html()
+        return html_table(self.to_frame())
 
 
 def head_statistics(run: Run, progress: Progress | None = None, *, first: str = "keep", special: str = "keep") -> HeadStatistics:
@@ -218,12 +219,14 @@ def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str,
     for layer in range(model.n_layers):
         if progress is not None:
             progress(layer, model.n_layers, "Reading the patterns")
-        pattern = run.patterns(layer)
+        pattern = run._patterns_of(layer)
         seen = seen_cells(pattern, model.causal)
         seen[:, list(left_out)] = False
         visible = seen.sum(-1).double()
         for heads, some in in_parts(pattern):
-            some[..., list(left_out)] = 0
+            if left_out:  # in a copy: a pattern that is in float64 already is the run's own
+                some = some.clone()
+                some[..., list(left_out)] = 0
             rounding = nothing_left(pattern.dtype) if left_out else 0.0
             rows = Rows(rows_to_one(some, rounding) if first == "renormalise" else some, visible, left_out, marks, rounding)
             for name in names:

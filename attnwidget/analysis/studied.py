@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..drawable import Drawable
 from ..heads import Head
+from ..markup import escaped, html_table
 from .wording import listed, number, token
 
 
@@ -177,8 +178,6 @@ class Study(Drawable):
         return f"Study({token(self.target.token)} is the first choice without {names}{off}: margin {number(self.found.margin)}; {how})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = "".join(f"<li>{'✓' if one.proved else '–'} {escape(one.text)}</li>" for one in self.certificate)
-        table = self.to_frame().style.format(precision=4, na_rep="").hide(axis="index").to_html() if self.sizes else ""
-        return f"<p>{escape(repr(self))}</p><ul style='list-style: none'>{shown}</ul>{table}"
+        shown = "".join(f"<li>{'✓' if one.proved else '–'} {escaped(one.text)}</li>" for one in self.certificate)
+        table = html_table(self.to_frame(), index=False) if self.sizes else ""
+        return f"<p>{escaped(repr(self))}</p><ul style='list-style: none'>{shown}</ul>{table}"

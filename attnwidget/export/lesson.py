@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AttnWidgetError
-from .page import escaped
+from ..markup import escaped
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

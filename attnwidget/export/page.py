@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import AttnWidgetError
+from ..markup import escaped, visible
 from .container import container
 
 HEIGHT = 760
@@ -110,25 +110,7 @@ class Page:
 
     def _repr_html_(self) -> str:
         # A frame of its own origin: the page can neither read nor change the notebook around it.
-        return _FRAME.format(height=HEIGHT, title=html.escape(_shown(self.title) or "attnwidget"), page=html.escape(self._html))
-
-
-def escaped(text: str) -> str:
-    """`text` as HTML that shows it and does nothing else: what would turn its direction, or cannot be seen, is written as ⟨U+202E⟩."""
-    return html.escape(_shown(text))
-
-
-_LINES = {"\n": "↵", "\r": "␍", "\t": "⇥"}
-# Format and control characters, line and paragraph separators, unpaired surrogates, and code points with no agreed look.
-_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
-
-
-def _shown(text: str) -> str:
-    return "".join(_LINES.get(c) or (f"⟨U+{ord(c):X}⟩" if unicodedata.category(c) in _UNSEEN or c in _BLANK else c) for c in text)
-
-
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and marks that show nothing."""
+        return _FRAME.format(height=HEIGHT, title=html.escape(visible(self.title) or "attnwidget"), page=html.escape(self._html))
 
 
 def _packed(name: str) -> str:

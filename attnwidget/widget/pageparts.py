@@ -14,6 +14,7 @@ from ..errors import AttnWidgetError
 from ..export.container import container
 from ..export.page import Page
 from ..heads import Head
+from ..markup import html_table
 from .asking import CLEAN
 from .jobs import Job
 from .recordable import LENS_MOST, PARTS, base, keep_lens, keep_singles
@@ -66,7 +67,7 @@ class PageParts:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(index=False)
+        return html_table(self.to_frame(), index=False)
 
 
 def page_parts(widget: object, job: Job) -> PageParts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ import numpy as np
 from ..analysis import outcome
 from ..analysis.headscores import HeadScores
 from ..errors import AttnWidgetError
+from ..markup import escaped
 from . import figures
 from .jobs import Job
 from .question import question
@@ -140,5 +140,5 @@ def bundle(model_id: str, picture: bytes | None, said: str) -> dict[str, str]:
     if picture is None:
         return {"text/html": f'<div class="{name}"></div>', "text/plain": ""}
     data = base64.b64encode(picture).decode()
-    image = f'<img alt="{html.escape(said)}" style="max-width:100%;background:#fff" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{escaped(said)}" style="max-width:100%;background:#fff" src="data:image/png;base64,{data}">'
     return {"text/html": f'<div class="{name}">{image}</div>', "image/png": data, "text/plain": said}
