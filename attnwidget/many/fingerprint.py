@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,24 +13,19 @@ import torch
 from ..model import Model
 from .spec import Live, ModelSpec
 
-# What a folder of `transformers` is read from; others (an optimiser's state, a read-me) decide nothing.
-_READ = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".tiktoken"}
 _PIECE = 2**22
 
 
 def fingerprint(spec: ModelSpec | Live) -> str:
     """SHA-256 of what decides the model's numbers: the files of a demo or a folder; else (a live model, a name of a hub, which is loaded
     for it) weights, configuration and tokenizer as they are in memory. Hooks that a person set on a live model are not seen."""
-    files = spec.files if isinstance(spec, ModelSpec) else None
-    if files is not None:
-        return _of_files(files)
-    return _of_model(spec.loaded().model)
+    files = spec.files if isinstance(spec, ModelSpec) else ()
+    return _of_files(files) if files else _of_model(spec.loaded().model)
 
 
-def _of_files(files: Path) -> str:
-    some = sorted(one for one in files.iterdir() if one.suffix in _READ) if files.is_dir() else [files]
+def _of_files(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for one in some:
+    for one in files:
         stat = one.stat()
         digest.update(f"{one.name}:{_of_file(str(one.resolve()), stat.st_size, stat.st_mtime_ns)}\n".encode())
     return digest.hexdigest()

@@ -14,6 +14,9 @@ from ..loading import load_model
 from ..model import Model
 from ..run import Run
 
+# What a folder of `transformers` is read from; others (an optimiser's state, a read-me) decide nothing.
+_READ = {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja", ".gguf", ".tiktoken"}
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -24,29 +27,24 @@ class ModelSpec:
     dtype: str | None = None
 
     @property
-    def files(self) -> Path | None:
-        """Where its weights lie; None for a name of a hub."""
-        if self.source.lower() in demo_models():
-            return demo_file(self.source.lower())
-        return Path(self.source) if Path(self.source).is_dir() else None
+    def files(self) -> tuple[Path, ...]:
+        """What it is read from: weights, configuration, tokenizer. None for a name of a hub."""
+        demo = self.source.lower() in demo_models()
+        where = demo_file(self.source.lower()) if demo else Path(self.source)
+        if where.is_dir():
+            return tuple(sorted(one for one in where.iterdir() if one.suffix in _READ))
+        return (where,) if demo else ()
 
     def loaded(self) -> Loaded:
         """The model, loaded in this process when it is first asked for, and anew when its files have changed."""
         global _kept
         with _loading:
-            stamp = self._stamp()
+            stamp = tuple((one.name, (stat := one.stat()).st_size, stat.st_mtime_ns) for one in self.files)
             if _kept is None or _kept[:2] != (self, stamp):
                 _kept = None  # the one before may go before this one comes
                 dtype = None if self.dtype is None else getattr(torch, self.dtype)
                 _kept = self, stamp, Loaded(load_model(self.source, device=self.device, dtype=dtype))
             return _kept[2]
-
-    def _stamp(self) -> tuple:
-        files = self.files
-        if files is None:
-            return ()
-        some = sorted(files.iterdir()) if files.is_dir() else [files]
-        return tuple((one.name, (stat := one.stat()).st_size, stat.st_mtime_ns) for one in some)
 
 
 @dataclass
