@@ -64,6 +64,18 @@ describe("resource", () => {
     expect([it.value.value, it.error.value!.kind]).toEqual([null, "needs-kernel"]);
   });
 
+  it("keeps what there is of the answer to this very question when the kernel goes in the middle of it", async () => {
+    const { n, asked, it } = setup();
+    asked[0]!.options.onPartial!("half of one");
+    asked[0]!.reject(new OpError("The kernel is gone.", "needs-kernel"));
+    await tick();
+    expect([it.value.value, it.current.value, it.error.value!.kind]).toEqual(["half of one", true, "needs-kernel"]);
+    n.value = 2;
+    asked[1]!.reject(new OpError("The kernel is gone.", "needs-kernel"));
+    await tick();
+    expect(it.value.value).toBeNull();
+  });
+
   it("an older failure does not end the newer request", async () => {
     const { n, asked, it } = setup();
     n.value = 2;

@@ -89,8 +89,8 @@ export function resource<A, T>(
       const refusal = reason instanceof OpError ? reason : new OpError(String(reason));
       batch(() => {
         error.value = refusal;
-        // Nobody will answer this question: the last answer must not stand for it.
-        if (refusal.kind === "needs-kernel") hold(null);
+        // Nobody will answer this question: the last answer must not stand for it. What there is of its own answer may.
+        if (refusal.kind === "needs-kernel" && !current.peek()) hold(null);
       });
     } finally {
       if (latest()) rest();
