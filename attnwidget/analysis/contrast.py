@@ -158,12 +158,11 @@ def _tables(run: Run, other: Run, pairs: list[tuple[int, int]], renormalise: boo
         checkpoint()
         say(layer, model.n_layers, f"Comparing layer {layer}")
         norms = _norms(run, other, at, others, layer, tables)
-        whole = [of.patterns(layer) for of in (run, other)]
-        seen = _cut(seen_cells(whole[0], model.causal), at).cpu() | _cut(seen_cells(whole[1], model.causal), others).cpu()
-        first, second = _cut(whole[0], at), _cut(whole[1], others)
-        del whole
+        first, second = (of._patterns_of(layer) for of in (run, other))
+        seen = _cut(seen_cells(first, model.causal), at).cpu() | _cut(seen_cells(second, model.causal), others).cpu()
         for heads, some in in_parts(first):
-            two = TwoPatterns(some.cpu(), wide(second[heads]).cpu(), seen)
+            # A few heads at a time: what is cut out is a copy.
+            two = TwoPatterns(_cut(some, at).cpu(), wide(_cut(second[heads], others)).cpu(), seen)
             distributions = two.renormalised()
             two_ways = distributions if renormalise else two
             numbers, places = pattern_numbers(two_ways, distributions, with_first)

@@ -143,7 +143,7 @@ def attention_on(run: Run, targets: Mapping[str, Tensor], step: Callable[[], Non
     found = {name: np.zeros((int(some.sum()), model.n_layers, model.n_heads)) for name, some in queries.items()}
     for layer in range(model.n_layers):
         step()
-        for heads, pattern in in_parts(run.patterns(layer)):
+        for heads, pattern in in_parts(run._patterns_of(layer)):
             for name, keys in targets.items():
                 chosen = queries[name]
                 on = pattern[:, chosen.to(pattern.device)] * keys[chosen].to(pattern.device)

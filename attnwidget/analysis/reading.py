@@ -177,5 +177,5 @@ class Reading:
             return None
         if not self.by_class and self.model.causal and self.at == 0:
             return None
-        pattern = self.run.patterns(head.layer)[head.head].double()
+        pattern = self.run.pattern(head).double()
         return pattern.mean(0) if self.by_class else pattern[self.at]

@@ -43,7 +43,7 @@ class _Layer:
     @property
     def pattern(self) -> Tensor:
         """`A` [head, query, key]."""
-        return wide(self.run.patterns(self.layer)[self.heads])
+        return wide(self.run._patterns_of(self.layer)[self.heads])
 
     @property
     def z(self) -> Tensor:
@@ -127,7 +127,15 @@ KINDS: dict[str, Kind] = {
 class _Asked:
     """What the kinds share: the stream, and for `signed` the position and the direction it is read in."""
 
-    def __init__(self, run: Run, kind: str, target: str | int | None, against: str | int | None, position: int | None):
+    def __init__(
+        self,
+        run: Run,
+        kind: str,
+        target: str | int | None,
+        against: str | int | None,
+        position: int | None,
+        progress: Progress,
+    ):
         self.stream = Stream(run.model.engine, run._recording, tuple(run._resid), tuple(run._edits))
         self.position: int | None = None
         self.direction: Tensor | None = None
@@ -142,6 +150,7 @@ class _Asked:
         measure = make_measure(run, "logit_diff", target=target, against=against, position=position)
         self.position = measure.position
         for layer in range(run.model.n_layers):
+            progress(layer, run.model.n_layers, "Seeing what heads write")
             try:
                 block_writes(self.stream, layer, self.position)
             except ModelError as error:
@@ -196,7 +205,7 @@ def value_weighted(
     wanted = parse_heads(everyone if heads is None else heads, model.n_layers, model.n_heads)
     if not wanted:
         raise AttnWidgetError("No heads were given: name at least one, or leave heads=None for all.")
-    asked = _Asked(run, kind, target, against, position)
+    asked = _Asked(run, kind, target, against, position, progress or (lambda done, total, text: None))
     values = np.empty((len(wanted), len(run.ids), len(run.ids)))
     layers = sorted({head.layer for head in wanted})
     for done, layer in enumerate(layers):

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .engine import Edit
+from .interrupt import checkpoint
 from .writes import Stream, wide
 
 _CAPS = ("attn_logit_softcapping", "attn_scores_soft_cap")
 _SCALES = ("scaling", "scale_attn", "attn_scale", "scale")
+_QUERIES = 256  # by which laws are told apart
 CLOSE = 1e-5  # of a probability; in half precision 2 %
 _AS_GOOD = 1.2  # times the error of what fits best: by which a scale that the model names is taken for that one
 _APART = 2.0  # times the error: by which a law is worse that is surely another
@@ -84,26 +86,28 @@ def head_scores(stream: Stream, layer: int, head: int) -> Scores:
     if len(q) != len(pattern) or len(q) % len(k):
         raise ModelError(f"Queries and keys of layer {layer} are not laid out by heads in this model, so scores cannot be made of them.")
     k = k.repeat_interleave(len(q) // len(k), 0)
-    rounded = torch.finfo(anatomy.dtype).eps / 4 * pattern.square().sum().div((empty > 0).sum()).sqrt().item()
-    best, others = _best(_trials(stream, layer, q, k, pattern, empty), rounded)
+    looked = _Looked(pattern, empty)
+    rounded = torch.finfo(anatomy.dtype).eps / 4 * math.sqrt(sum(rows.square().sum().item() for rows, _ in looked) / looked.cells)
+    best, others = _best(_trials(stream, layer, q, k, looked), rounded)
     scores = best.law.scores(best.q[head], best.k[head])
-    off = (_softmax(scores, empty[head]) - pattern[head]).abs().max().item()
+    pattern, empty = wide(pattern[head]), wide(empty[head])
+    off = (_softmax(scores, empty) - pattern).abs().max().item()
     if not off <= tolerance(anatomy.dtype):
         raise ModelError(
             f"Softmax of query times key is not the pattern of L{layer}H{head} in this model (they differ by {off:.2g}): "
             "it does something to its scores, or turns its queries and keys, out of reach, so they are not shown."
         )
-    if any(_differ(best, other, empty) for other in others):
+    if any(_differ(best, other, looked) for other in others):
         raise ModelError(
             f"Scores of layer {layer} are so small here, beside the rounding of its patterns, that these do not tell how they are made "
             "(by which scale, with positions turned or not): give a longer prompt, or load the model in float32."
         )
-    added = empty[head].log()
+    added = empty.log()
     top = added.amax(-1, keepdim=True)
-    share = 1 - empty[head].sum(-1)
+    share = 1 - empty.sum(-1)
     # Less than what rounding leaves of a row that sums to 1 is no sink.
     sink = torch.where(share > 1e-4, share.clamp_min(1e-12).log() - top[:, 0], -math.inf)
-    return Scores(best.law, best.q[head], best.k[head], scores, added - top, pattern[head], sink)
+    return Scores(best.law, best.q[head], best.k[head], scores, added - top, pattern, sink)
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -121,7 +125,8 @@ def _softmax(scores: Tensor, empty: Tensor) -> Tensor:
 
 
 def _seen(stream: Stream, layer: int, *edits: Edit) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Queries and keys [head, position, d_head] and the pattern, of the layer as it is without edits of its own."""
+    """Queries and keys [head, position, d_head] in float64, and the pattern in the model's precision, of the layer as it is without edits
+    of its own."""
     below = [edit for edit in stream.edits if edit.layer < layer]
     passed = stream.engine.resume(
         stream.recording,
@@ -133,12 +138,34 @@ def _seen(stream: Stream, layer: int, *edits: Edit) -> tuple[Tensor, Tensor, Ten
     )
     q, k = (wide(passed.captured[site, layer][0]).transpose(0, 1) for site in ("q", "k"))
     pattern = passed.captured.get(("pattern", layer))
-    return q, k, None if pattern is None else wide(pattern[0])
+    return q, k, None if pattern is None else pattern[0]
 
 
 def _emptied(stream: Stream, layer: int) -> Tensor | None:
     """The pattern with all queries zero."""
     return _seen(stream, layer, Edit(layer, "q", torch.zeros_like))[2]
+
+
+class _Looked:
+    """A layer's patterns [head, query, key] and those with all queries zero, at the queries by which laws are judged: of a long prompt
+    some, spread over it. In float64 a head at a time, for those of a layer are gigabytes."""
+
+    def __init__(self, pattern: Tensor, empty: Tensor):
+        self._pattern, self._empty, n = pattern, empty, pattern.shape[1]
+        self.at = [n - 1 - i * (n - 1) // max(1, min(n, _QUERIES) - 1) for i in range(min(n, _QUERIES))][::-1]
+        self.cells = int((empty[:, self.at] > 0).sum())
+
+    def __len__(self) -> int:
+        return len(self._pattern)
+
+    def __getitem__(self, head: int) -> tuple[Tensor, Tensor]:
+        """[query, key] each."""
+        return wide(self._pattern[head, self.at]), wide(self._empty[head, self.at])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for head in range(len(self)):
+            checkpoint()
+            yield self[head]
 
 
 @dataclass(frozen=True)
@@ -165,11 +192,11 @@ def _best(tried: Iterator[_Trial], rounded: float) -> tuple[_Trial, list[_Trial]
     return best, [trial for trial in trials if trial.named and trial is not best and trial.error <= _APART * max(rounded, best.error)]
 
 
-def _differ(a: _Trial, b: _Trial, empty: Tensor) -> bool:
+def _differ(a: _Trial, b: _Trial, looked: _Looked) -> bool:
     """Whether the scores of two laws are apart by more than a fiftieth, as far as a softmax sees them."""
     apart = size = 0.0
-    for head, some in enumerate(empty):
-        first, second = (_centred(trial.law.scores(trial.q[head], trial.k[head]), some > 0) for trial in (a, b))
+    for head, (_, some) in enumerate(looked):
+        first, second = (_centred(trial.law.scores(trial.q[head, looked.at], trial.k[head]), some > 0) for trial in (a, b))
         apart += (first - second).square().sum().item()
         size += first.square().sum().item()
     return apart > 0.02**2 * size
@@ -182,33 +209,32 @@ def _centred(values: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, values - values.sum(-1, keepdim=True) / count, 0)
 
 
-def _trials(stream: Stream, layer: int, q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> Iterator[_Trial]:
+def _trials(stream: Stream, layer: int, q: Tensor, k: Tensor, looked: _Looked) -> Iterator[_Trial]:
     """What the law may be, the likeliest first."""
     block, turn = stream.engine.anatomy.blocks[layer], turn_of(stream, layer)
     named = list(dict.fromkeys([q.shape[-1] ** -0.5, 1.0, *_named(block, _SCALES)]))
-    cells = (empty > 0).sum().item()
-
     for turning in (None, turn) if turn is not None and turn.cos.shape[-1] <= q.shape[-1] else (None,):
         turned_q, turned_k = (states if turning is None else turning(states) for states in (q, k))
         laws = [ScoreLaw(scale, None, turning) for scale in named]
         laws += [ScoreLaw(scale, cap, turning) for cap in _caps(stream) for scale in named]
-        fitted = _fitted(turned_q, turned_k, pattern, empty)
+        fitted = _fitted(turned_q[:, looked.at], turned_k, looked)
         for law in laws if fitted is None else [*laws, ScoreLaw(fitted, None, turning)]:
             squares = sum(
-                (_softmax(law.scores(turned_q[head], turned_k[head]), empty[head]) - pattern[head]).square().sum().item()
-                for head in range(len(q))
+                (_softmax(law.scores(turned_q[head, looked.at], turned_k[head]), empty) - pattern).square().sum().item()
+                for head, (pattern, empty) in enumerate(looked)
             )
-            yield _Trial(law, law.scale in named, turned_q, turned_k, math.sqrt(squares / cells))
+            yield _Trial(law, law.scale in named, turned_q, turned_k, math.sqrt(squares / looked.cells))
 
 
-def _fitted(q: Tensor, k: Tensor, pattern: Tensor, empty: Tensor) -> float | None:
+def _fitted(q: Tensor, k: Tensor, looked: _Looked) -> float | None:
     """By what queries times keys are multiplied before the softmax, by least squares, in the head whose products are farthest apart;
     None where nothing shows."""
-    spread = [_centred(q[head] @ k[head].T, empty[head] > 0).square().sum().item() for head in range(len(q))]
+    spread = [_centred(q[head] @ k[head].T, empty > 0).square().sum().item() for head, (_, empty) in enumerate(looked)]
     at = max(range(len(q)), key=spread.__getitem__)
-    known = (pattern[at] > 0) & (empty[at] > 0)
+    pattern, empty = looked[at]
+    known = (pattern > 0) & (empty > 0)
     x = _centred(q[at] @ k[at].T, known)
-    y = _centred(pattern[at].log() - empty[at].log(), known)
+    y = _centred(pattern.log() - empty.log(), known)
     square = x.square().sum()
     return ((x * y).sum() / square).item() if square > 0 else None
 

@@ -88,8 +88,8 @@ def _attention(run: Run, kind: str, heads: list[Head]) -> RenderedHTML:
 
 def _patterns(run: Run, heads: Sequence[Head]) -> torch.Tensor:
     """[head, query, key], each layer read once."""
-    layers = {layer: run.patterns(layer).float().cpu() for layer in sorted({head.layer for head in heads})}
-    return torch.stack([layers[head.layer][head.head] for head in heads])
+    maps = {head: run.pattern(head).float().cpu() for head in sorted(set(heads))}
+    return torch.stack([maps[head] for head in heads])
 
 
 def _chosen(run: Run, layer: int | None, heads: HeadsLike | None) -> list[Head]:

@@ -9,6 +9,10 @@ from ..ablation import MODES
 from ..errors import AttnWidgetError
 from ..heads import Head, parse_heads
 from ..model import Model
+from ..run import Run
+
+MAPS_BYTES = 96_000_000
+"""Of maps [query, key] in float32 that one answer has: more are asked for in parts (patternLimit in js/src/source/patterns.ts)."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,23 @@ def choice(args: dict, name: str, known: tuple[str, ...]) -> str:
 
 
 def heads(args: dict, model: Model) -> list[Head]:
-    """One at least."""
+    """One at least, of which something is made that does not grow with their number."""
     found = parse_heads(args.get("heads") or [], model.n_layers, model.n_heads)
     if not found:
         raise AttnWidgetError("No heads were given: name at least one.")
+    return found
+
+
+def maps(args: dict, run: Run) -> list[Head]:
+    """Heads whose maps of this run are asked for: as many as an answer has room for, or none."""
+    found = parse_heads(args.get("heads") or [], run.model.n_layers, run.model.n_heads)
+    tokens = len(run.ids)
+    most = max(4, MAPS_BYTES // (4 * tokens**2))
+    if len(found) > most:
+        raise AttnWidgetError(
+            f"Maps of {len(found):,} heads of {tokens:,} tokens would take {len(found) * 4 * tokens**2 / 1e6:,.0f} MB: "
+            f"select {most:,} or fewer."
+        )
     return found
 
 

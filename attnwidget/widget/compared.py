@@ -13,7 +13,7 @@ from ..analysis.comparison import Comparison
 from ..analysis.specials import special_positions
 from ..analysis.valuenorms import value_norms
 from ..errors import ModelError
-from ..heads import Head, parse_heads
+from ..heads import Head
 from ..run import Run
 from . import arguments
 from .comparing import WAYS, Compared, pair, pictures
@@ -153,8 +153,8 @@ def _score(compared: Compared, now: Comparison, name: str) -> dict:
 
 def patterns(session: Session, args: dict, job: Job) -> dict:
     """`ComparedPatterns`: what the numbers of these heads are read off."""
+    heads = arguments.maps(args, session.clean)
     comparison = pictures(session, pair(args), job.chunk)
-    heads = parse_heads(args.get("heads") or [], session.model.n_layers, session.model.n_heads)
     found = [comparison.pattern_difference(head) for head in heads]
     weighted, refused = _weighted(comparison, heads)
     n = len(comparison.pairs)

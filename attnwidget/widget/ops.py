@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ..analysis import outcome, whole_prompt
 from ..analysis.overview import overview
-from ..heads import parse_heads
 from ..model import Model
 from ..run import AblatedRun, Run
 from . import arguments, circuits, compared, embedding, generation, inside, lens, pairs, scores, studies, weighted
@@ -94,22 +93,25 @@ def _thumbnails(run: Run, args: dict, job: Job) -> object:
     layers = []
     for layer in range(run.model.n_layers):
         job.chunk(layer, run.model.n_layers, "Reading the patterns")
-        layers.append(pooled(run.patterns(layer), block))
+        layers.append(pooled(run._patterns_of(layer), block))
     maps = (torch.stack(layers) * 255).round().to(torch.uint8)
     return {"maps": Array(maps.cpu().numpy()), "block": block}
 
 
 def _patterns(run: AblatedRun, args: dict, job: Job) -> object:
-    heads = parse_heads(args.get("heads") or [], run.model.n_layers, run.model.n_heads)
+    heads, n = arguments.maps(args, run), len(run.ids)
     off = set(run.ablation.heads)
-    n = len(run.ids)
-    now = [(run.clean if head in off else run).pattern(head) for head in heads]
-    change = [run.pattern(head) - run.clean.pattern(head) for head in heads] if off else None
-    return {
-        "heads": heads,
-        "maps": Array(_stacked(now, n)),
-        "change": None if change is None else Array(_stacked(change, n)),
-    }
+    now = np.empty((len(heads), n, n), np.float32)
+    change = np.empty_like(now) if off else None
+    # Layer by layer: of a long prompt a run keeps the patterns of one.
+    for i in sorted(range(len(heads)), key=heads.__getitem__):
+        pattern = run.pattern(heads[i])
+        if change is not None:
+            clean = run.clean.pattern(heads[i])
+            change[i] = (pattern - clean).float().cpu().numpy()
+            pattern = clean if heads[i] in off else pattern
+        now[i] = pattern.float().cpu().numpy()
+    return {"heads": heads, "maps": Array(now), "change": None if change is None else Array(change)}
 
 
 def _scores(session: Session, args: dict, job: Job) -> object:
@@ -183,9 +185,3 @@ def pooled(pattern: Tensor, block: int) -> Tensor:
     if block == 1:
         return pattern.float()
     return torch.nn.functional.max_pool2d(pattern.float(), block, ceil_mode=True)
-
-
-def _stacked(patterns: list[Tensor], n: int) -> np.ndarray:
-    if not patterns:
-        return np.zeros((0, n, n), np.float32)
-    return torch.stack(patterns).float().cpu().numpy()

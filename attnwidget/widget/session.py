@@ -29,8 +29,8 @@ _KEPT_SINGLES = 2  # the answers with each head ablated alone: what a page is ma
 _KEPT_ESTIMATES = 16
 _KEPT_REFERENCES = 32  # runs of reference prompts, whose means are read once per head
 KEPT_BYTES = 256 * 2**20
-"""Of activations that ablated runs and runs of reference prompts keep, each: 1,024 tokens of SmolLM2 are 71 MB, with patterns 135 MB. The last
-one is kept whatever it takes."""
+"""Of activations that ablated runs and runs of reference prompts keep, each: 1,024 tokens of SmolLM2 are 71 MB, with patterns 135 MB. The
+last one is kept whatever it takes."""
 
 
 class Finished(NamedTuple):
@@ -226,8 +226,8 @@ class Session:
 
 
 def _make_room(runs: OrderedDict[Hashable, Run], asked: Hashable) -> None:
-    """Lets the oldest runs go until what the others keep is within `KEPT_BYTES`, with room for one more like the largest; the one that is asked
-    for stays."""
+    """Lets the oldest runs go until what the others keep is within `KEPT_BYTES`, with room for one more like the largest; the one that is
+    asked for stays."""
     sizes = {key: run.nbytes for key, run in runs.items()}
     more = 0 if asked in runs else max(sizes.values(), default=0)
     for key in list(runs):

@@ -23,7 +23,8 @@ def weighted(run: AblatedRun, args: dict, job: Job) -> dict:
     """`Weighted` in js/src/source/ops.ts. An ablated head whose z is no longer its pattern times its values has a map of NaN."""
     model = run.model
     kind = arguments.choice(args, "kind", WEIGHTED)
-    heads = arguments.heads(args, model)
+    arguments.heads(args, model)
+    heads = arguments.maps(args, run)
     question = {}
     if kind == "signed":
         names = {name: arguments.text(args, name) or None for name in ("target", "against")}
