@@ -1,5 +1,6 @@
 # make demo   a notebook with a real model, from nothing        make test   everything that is checked, from nothing
 # make bench  the budgets, measured on this machine             make build  a wheel and an sdist in dist/
+# make soak   500 random actions in the browser, and whether memory levels off: a quarter of an hour
 # make test-legacy   the engine under TransformerLens 2 and 3
 # make test-hosts    the widget under other versions of ipywidgets, ipykernel and anywidget
 # make types  js/src/state.gen.ts from the Python traits        make lint   style; `make format` mends it
@@ -21,10 +22,10 @@ BUILT := attnwidget/static/widget.js
 JS := $(shell find js/src -type f 2>/dev/null) js/build.mjs js/package.json
 STAGE = @printf '\n== %s\n'
 
-.PHONY: help demo test test-legacy test-hosts bench build lessons types lint format constraints clean node
+.PHONY: help demo test test-legacy test-hosts bench soak build lessons types lint format constraints clean node
 
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
 demo: $(INSTALLED) $(BUILT)
 	@$(PY) -m attnwidget demo notebooks
@@ -78,6 +79,11 @@ test-hosts-%: $(INSTALLED) $(BUILT)
 bench: $(INSTALLED) $(BUILT)
 	@$(PY) -m tests.browser.chromium
 	@$(PY) -m benchmarks
+
+# `make soak SOAK="--actions 100 --seed 2 --show"`; writes benchmarks/results/soak.json.
+soak: $(INSTALLED) $(BUILT)
+	@$(PY) -m tests.browser.chromium
+	@$(PY) -m tests.soak $(SOAK)
 
 # Each is run: some minutes.
 lessons: $(INSTALLED) $(BUILT)
