@@ -8,8 +8,14 @@ from .levels import Level
 # Storages, since views share them; those of the model itself are not what is asked about.
 IN_KERNEL = """
 def _held():
-    import gc, os, threading
+    import gc, threading, time
     import torch
+    # Where gc lists what another thread is in the middle of making (a tuple of a generator), Python fails in that thread.
+    while w._worker._jobs():
+        time.sleep(0.05)
+    with model.lock:
+        return _counted(gc, threading, torch)
+def _counted(gc, threading, torch):
     gc.collect()
     own = {t.untyped_storage().data_ptr() for t in [*model.source.parameters(), *model.source.buffers()]}
     seen, objects = {}, gc.get_objects()

@@ -18,8 +18,9 @@ AGAIN = "w"
 
 #: What a person would wait for.
 WAITING = "[role=progressbar], [aria-busy=true]"
-#: Seconds after which what is waited for is cancelled, and after which a page that still waits is stuck.
-PATIENCE, STUCK = 20.0, 60.0
+#: Seconds after which what is waited for is cancelled, and after which a page that still waits is stuck. A sweep of all heads takes longer
+#: than the first, so it is met half-way.
+PATIENCE, STUCK = 4.0, 60.0
 #: What an error says that is nobody's wrong choice.
 UNEXPLAINED = re.compile(
     r"The run failed|could not be read|was lost on its way|gave no reason|cannot be reached|kernel is gone|undefined is not"
@@ -67,7 +68,7 @@ class Stage:
         return self.view.locator(WAITING).count()
 
     def settle(self) -> None:
-        """Until nothing is waited for; what takes longer than a person's patience is cancelled, as a person would."""
+        """Until nothing is waited for; what takes long is cancelled, as a person would."""
         if self._rests(PATIENCE):
             return
         self.cancelled += 1
