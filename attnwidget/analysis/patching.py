@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..engine.components import Trace, components, trace
+from ..engine.memory import halving
 from ..engine.wavefront import wavefront
 from ..errors import AttnWidgetError, ModelError
 from ..metrics import best
@@ -182,12 +184,13 @@ def circuit_effects(pair: Pair, masks: Iterable[np.ndarray], *, progress: Progre
         total = len(masks)
     runs, effects = CircuitRuns(pair.graph, *pair.traces), []
     engine, recording = pair.clean.model.engine, pair.counterfactual._recording
+
+    def read(some: Sequence[Tensor]) -> list[float]:
+        return pair.measure.effect(engine.logits(recording, torch.cat(some), pair.measure.positions or None)).tolist()
+
     for finals in runs.finals(pair.graph.prune(mask) for mask in masks):
         reached = [final for final in finals if final is not None]
-        found = iter(())
-        if reached:
-            logits = engine.logits(recording, torch.cat(reached), pair.measure.positions or None)
-            found = iter(pair.measure.effect(logits).tolist())
+        found = chain.from_iterable(halving(read, reached, max(1, len(reached))))
         # Where nothing reaches the end, the answer is the counterfactual's to the bit.
         effects += [pair.effect_of_all if final is None else next(found) for final in finals]
         progress(len(effects), max(total or 0, len(effects)), "Running circuits")

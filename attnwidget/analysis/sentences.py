@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import metrics
+from ..engine.memory import halving
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
 from ..run import Run
@@ -270,7 +271,7 @@ def _lens(reading: Reading) -> Tensor:
     run, engine = reading.run, reading.model.engine
     if engine.tail_by_position and engine.max_rows is None:
         stream = torch.cat([resid[:, reading.at : reading.at + 1] for resid in run._resid])
-        return engine.logits(run._recording, stream, [0])[:, 0]
+        return torch.cat(list(halving(lambda some: engine.logits(run._recording, some, [0])[:, 0], stream, len(stream))))
     rows = []
     for layer, resid in enumerate(run._resid):
         reading.progress(layer, len(run._resid), "Reading the stream after each layer")
