@@ -135,10 +135,14 @@ class Worker:
         for job in found:
             self._cancel(job)
 
+    def count(self, owner: object) -> int:
+        """How many jobs of the owner are queued or running."""
+        with self._changed:
+            return sum(job.owner == owner for job in self._jobs())
+
     def busy(self, owner: object) -> bool:
         """Whether the owner has jobs queued or running."""
-        with self._changed:
-            return any(job.owner == owner for job in self._jobs())
+        return self.count(owner) > 0
 
     def wait(self, owner: object, timeout: float | None = None) -> bool:
         """Blocks until the owner has no jobs left; False when `timeout` seconds passed first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 
@@ -14,7 +15,14 @@ from .ops import OPS, Stale
 from .pages import PAGE_OPS
 from .painted import saved
 from .pieces import in_pieces
+from .untrusted import clipped, require_plain
 from .wire import pack
+
+MOST_WAITING = 500  # requests of one widget; a page asks some dozens
+_MOST_DETAIL = 20_000  # characters
+
+# What a page makes of a view's name and a number.
+_ID = re.compile(r"[\x20-\x7e]{1,200}")
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +32,19 @@ class Requests:
 
     def _receive(self, _widget: object, message: object, _buffers: object) -> None:
         request_id = message.get("id") if isinstance(message, dict) else None
-        if not isinstance(request_id, str) or not 0 < len(request_id) <= 200:
+        if self.comm is None or not isinstance(request_id, str) or not _ID.fullmatch(request_id):
             return  # nobody could be answered
-        op, args = message.get("op"), message.get("args", {})
+        try:
+            self._answer(request_id, message.get("op"), message.get("args", {}))
+        except Exception as error:
+            self._fail(request_id, error)
+
+    def _answer(self, request_id: str, op: object, args: object) -> None:
         if op == "cancel":
             self._worker.cancel(id(self), request_id)
-        elif not isinstance(args, dict):
+            return
+        require_plain(args)
+        if not isinstance(args, dict):
             self._fail(request_id, AttnWidgetError("args must be an object."))
         elif op == "prompt":
             self._answer_prompt(request_id, args)
@@ -42,9 +57,12 @@ class Requests:
             self._submit(request_id, op, args, priority, lambda job: compute(self, args, job))
         else:
             known = ", ".join(["prompt", "study_ids", *OPS, *PAGE_OPS, "cancel"])
-            self._fail(request_id, AttnWidgetError(f"No request {str(op)[:40]!r}: there are {known}."))
+            named = repr(op[:40]) if isinstance(op, str) else f"that is a {type(op).__name__}"
+            self._fail(request_id, AttnWidgetError(f"No request {named}: there are {known}."))
 
     def _submit(self, request_id: str, op: str, args: dict, priority: int, work: Callable[[Job], object]) -> None:
+        if self._worker.count(id(self)) >= MOST_WAITING:
+            raise AttnWidgetError(f"{MOST_WAITING} requests wait already: ask again when some of them are answered.")
         view = request_id.rsplit("-", 1)[0]
         self._worker.submit(
             Job(
@@ -131,7 +149,8 @@ class Requests:
             kind, message = "failed", f"The run failed: {type(error).__name__}: {error}".rstrip(": ")
             detail = "".join(traceback.format_exception(error))
             _log.error("a request failed", exc_info=error)
-        self._say({"id": request_id, "ok": False, "error": {"message": message, "kind": kind, "detail": detail}})
+        said = {"message": clipped(message), "kind": kind, "detail": clipped(detail, _MOST_DETAIL)}
+        self._say({"id": request_id, "ok": False, "error": said})
 
     def _say(self, content: dict, buffers: list[bytes] | None = None) -> None:
         for message in in_pieces(content, buffers):

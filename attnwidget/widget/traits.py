@@ -21,7 +21,10 @@ class Heads(t.List):
         model = getattr(obj, "model", None)
         if model is None:
             return super().validate(obj, value)
-        heads = super().validate(obj, parse_heads(value, model.n_layers, model.n_heads))
+        try:
+            heads = super().validate(obj, parse_heads(value, model.n_layers, model.n_heads))
+        except AttnWidgetError as error:
+            raise _refused(error) from None
         return [Head(*head) for head in heads]
 
 
@@ -30,19 +33,24 @@ class Choice(t.Enum):
 
     def validate(self, obj: t.HasTraits, value: object) -> object:
         if not isinstance(value, str) or value not in self.values:
-            raise AttnWidgetError(f"No {self.name.replace('_', ' ')} {value!r}: there are {', '.join(self.values)}.")
+            raise _refused(AttnWidgetError(f"No {self.name.replace('_', ' ')} {value!r}: there are {', '.join(self.values)}."))
         return value
 
 
+def _refused(error: AttnWidgetError) -> AttnWidgetError:
+    """The same error, which is also a `TraitError`: for that alone traitlets undoes a set of traits made together."""
+    kind = type(error)
+    return type(kind.__name__, (kind, t.TraitError), {})(str(error))
+
+
 def refusing(check: Callable) -> Callable:
-    """For validators: what they raise is also a `TraitError`, for which alone traitlets undoes a set of traits made together."""
+    """For validators: what they raise undoes a set of traits made together."""
 
     @wraps(check)
     def checked(self: t.HasTraits, proposal: dict) -> object:
         try:
             return check(self, proposal)
         except AttnWidgetError as error:
-            kind = type(error)
-            raise type(kind.__name__, (kind, t.TraitError), {})(str(error)) from None
+            raise _refused(error) from None
 
     return checked

@@ -33,8 +33,10 @@ from .session import Session
 from .state import FACTS, State
 from .subshells import as_addressed
 from .traits import refusing
+from .untrusted import clipped, require_plain
 
 _STATIC = Path(str(files("attnwidget"))) / "static"
+_MACHINERY = frozenset(anywidget.AnyWidget.class_trait_names())
 _ABLATION = ("mode", "positions", "scale", "threshold", "seed", "reference")
 
 
@@ -319,14 +321,31 @@ class AttentionWidget(Requests, Figures, Pages, Saving, State, anywidget.AnyWidg
 
     def set_state(self, sync_data: dict) -> None:
         """Values from a view. What is not valid is undone there and said in `error`: an exception here would show nowhere."""
-        chosen = {name: value for name, value in sync_data.items() if name not in FACTS}
+        chosen = {name: value for name, value in sync_data.items() if name in self.keys and self._is_choice(name)}
         try:
+            require_plain(chosen)
             super().set_state(chosen)
-        except (ValueError, TypeError, t.TraitError) as error:
-            self.error = str(error)
-            self.send_state([name for name in chosen if name in self.keys])
+        except Exception as error:
+            self.error = clipped(str(error))
+            self.send_state(list(chosen))
         else:
             self.error = ""
+
+    @staticmethod
+    def _is_choice(name: str) -> bool:
+        """Whether a view may set this trait: neither what the kernel alone says, nor what makes the widget one (its script, its layout)."""
+        return name not in FACTS and not name.startswith("_") and name not in _MACHINERY
+
+    def _handle_msg(self, message: dict) -> None:
+        """Any message of a page. One that is not of the widgets' protocol is let go: there is nobody to be answered, and what ipywidgets
+        would raise shows nowhere. No trait that a page sets is binary, so buffers that come with one are not put into it."""
+        data = message.get("content", {}).get("data")
+        if not isinstance(data, dict) or data.get("method") not in ("update", "request_state", "custom"):
+            return
+        if data["method"] == "update" and not isinstance(data.get("state"), dict):
+            return
+        without = {name: value for name, value in data.items() if name != "buffer_paths"}
+        super()._handle_msg({**message, "content": {**message["content"], "data": without}})
 
     def __repr__(self) -> str:
         if not self.prompt:
