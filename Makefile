@@ -76,8 +76,10 @@ test-hosts-%: $(INSTALLED) $(BUILT)
 	@test $* != 7-6 || PYTHONPATH=. .venv-hosts-$*/bin/python -m pytest -q -p no:cacheprovider tests/browser/test_widget.py \
 		-k "by_mouse or by_trait or by_keyboard or two_views"
 
+# BertViz is measured beside ours; of what it depends on, all that its views need is here already.
 bench: $(INSTALLED) $(BUILT)
 	@$(PY) -m tests.browser.chromium
+	@$(PY) -m pip --disable-pip-version-check install -q --no-deps bertviz==1.4.1
 	@$(PY) -m benchmarks
 
 # `make soak SOAK="--actions 100 --seed 2 --show"`; writes benchmarks/results/soak.json.

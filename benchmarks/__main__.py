@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .figures import Figure, table
 from .machine import describe
-from .measure import BENCHMARKS
+from .registry import BENCHMARKS, measure
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -28,7 +28,7 @@ def main(names: list[str]) -> int:
     figures: list[Figure] = []
     for name in names or BENCHMARKS:
         print(f"\nmeasuring {name} ...", flush=True)
-        figures += BENCHMARKS[name]()
+        figures += measure(name)
     print("\n" + table(figures))
     RESULTS.mkdir(exist_ok=True)
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")

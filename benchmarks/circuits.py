@@ -26,6 +26,7 @@ from attnwidget.analysis.edgeattribution import edge_attribution
 from attnwidget.analysis.edgegraph import EdgeGraph
 from attnwidget.analysis.patching import Pair, circuit_effects, edge_effects, make_pair
 
+from .clock import seconds
 from .figures import Figure, figure
 from .sweep import gpt2
 
@@ -36,29 +37,29 @@ EDGES, CIRCUIT = 100, 200
 ROUNDS = 3
 
 
-def circuits() -> list[Figure]:
+def circuits(device: str = "cpu") -> list[Figure]:
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
-    return [*_gpt2(), *_smollm2()]
+    return [*_gpt2(device), *_smollm2(device)]
 
 
-def _smollm2() -> list[Figure]:
-    model = load_model("smollm2-135m")
+def _smollm2(device: str) -> list[Figure]:
+    model = load_model("smollm2-135m", device=device)
     start = perf_counter()
     pair = make_pair(model.run(PROMPT), model.run(OTHER))
     proof = perf_counter() - start
-    batch = torch.tensor([pair.clean.ids])
+    batch = torch.tensor([pair.clean.ids], device=model.device)
     ways, _ = _ours(pair, lambda: model.source(batch, use_cache=False))
-    figures = _timed(f"SmolLM2-135M, {len(pair.graph):,} edges", ways)
+    figures = _timed(f"SmolLM2-135M, {len(pair.graph):,} edges", ways, model.device)
     return [figure("SmolLM2-135M: two runs, and the proof that it can be taken apart, once", "s", [proof]), *figures]
 
 
-def _gpt2() -> list[Figure]:
-    subject = gpt2("cpu")
+def _gpt2(device: str) -> list[Figure]:
+    subject = gpt2(device)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, subject.model.source.config.vocab_size, (TOKENS,), generator=generator).tolist()
     others = [*ids[:5], *torch.randint(0, 1000, (3,), generator=generator).tolist(), *ids[8:]]
     pair = make_pair(subject.model.run(ids), subject.model.run(others))
-    batch = torch.tensor([ids])
+    batch = torch.tensor([ids], device=subject.model.device)
     ways, chosen = _ours(pair, lambda: subject.model.source(batch, use_cache=False))
     theirs = _TransformerLens(subject.bridge, pair)
     circuit = theirs.positions(np.flatnonzero(_half(pair)))
@@ -68,7 +69,7 @@ def _gpt2() -> list[Figure]:
         f"{EDGES} edges, one hooked forward each": lambda: theirs.patched(chosen[:EDGES]),
         "a circuit of half of all edges, TransformerLens's hooks": lambda: theirs.circuit(circuit),
     }
-    return _timed(f"GPT-2 small, random, {len(pair.graph):,} edges", ways)
+    return _timed(f"GPT-2 small, random, {len(pair.graph):,} edges", ways, subject.model.device)
 
 
 def _ours(pair: Pair, forward: Callable[[], object]) -> tuple[dict[str, Callable[[], object]], np.ndarray]:
@@ -94,13 +95,11 @@ def _half(pair: Pair) -> np.ndarray:
     return np.random.default_rng(0).random(len(pair.graph)) < 0.5
 
 
-def _timed(name: str, ways: dict[str, Callable[[], object]]) -> list[Figure]:
+def _timed(name: str, ways: dict[str, Callable[[], object]], device: torch.device) -> list[Figure]:
     times: dict[str, list[float]] = {way: [] for way in ways}
     for round_ in range(ROUNDS + 1):
         for way, work in ways.items():
-            start = perf_counter()
-            work()
-            taken = (perf_counter() - start) / (10 if way.startswith("10 circuits") else 1)
+            taken = seconds(work, device) / (10 if way.startswith("10 circuits") else 1)
             if round_:  # the first is not counted
                 times[way].append(taken)
     forward = times["one plain forward"]
@@ -120,7 +119,8 @@ class _TransformerLens:
         from transformer_lens.tools.analysis import attribution_patching as tools
 
         self.bridge, self.tools, self.graph, self.measure = bridge, tools, pair.graph, pair.measure
-        self.clean, self.other = torch.tensor([pair.clean.ids]), torch.tensor([pair.counterfactual.ids])
+        self.device = pair.clean.model.device
+        self.clean, self.other = (torch.tensor([run.ids], device=self.device) for run in (pair.clean, pair.counterfactual))
         with torch.no_grad(), tools._edge_hook_flags(bridge):
             self.written = tools.capture_writer_outputs(bridge, self.clean)
             self.replaced = tools.capture_writer_outputs(bridge, self.other)
@@ -135,7 +135,8 @@ class _TransformerLens:
 
     def attribution(self, clean: tuple[int, ...], corrupt: tuple[int, ...]) -> dict:
         config = self.tools.EdgeAttributionConfig(granularity="edge")
-        return self.tools.attribution_patch(self.bridge, torch.tensor([clean]), torch.tensor([corrupt]), self.metric, config).edge_scores
+        batches = (torch.tensor([ids], device=self.device) for ids in (clean, corrupt))
+        return self.tools.attribution_patch(self.bridge, *batches, self.metric, config).edge_scores
 
     @torch.no_grad()
     def patched(self, edges: np.ndarray) -> list[float]:

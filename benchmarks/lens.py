@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 
 import torch
 
 from attnwidget import load_model, logit_lens
 
+from .clock import seconds
 from .figures import Figure, figure
 
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -20,12 +20,12 @@ def _forward(source: torch.nn.Module, ids: torch.Tensor) -> object:
     return source(ids, use_cache=False)
 
 
-def lens() -> list[Figure]:
+def lens(device: str = "cpu") -> list[Figure]:
     """In turns, in one process, so that what else the machine does hits all alike."""
-    model = load_model("smollm2-135m")
+    model = load_model("smollm2-135m", device=device)
     run = model.run(PROMPT)
     ways: dict[str, Callable[[], object]] = {
-        "one plain forward": lambda: _forward(model.source, torch.tensor([run.ids])),
+        "one plain forward": lambda: _forward(model.source, torch.tensor([run.ids], device=model.device)),
         "lens of 31 points, 14 positions": lambda: logit_lens(run, middle=False),
         "lens of 61 points, 14 positions": lambda: logit_lens(run),
         "lens of 61 points, one position": lambda: logit_lens(run, -1),
@@ -35,9 +35,7 @@ def lens() -> list[Figure]:
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
-            start = perf_counter()
-            way()
-            times[name].append(perf_counter() - start)
+            times[name].append(seconds(way, model.device))
     forward = next(iter(times.values()))
     figures = [figure(f"SmolLM2-135M: {name}", "s", taken) for name, taken in times.items()]
     for name, taken in list(times.items())[1:]:

@@ -1,4 +1,4 @@
-"""What is measured, and how. Each function returns figures; a figure is a median of repeats with its range."""
+"""The live widget in JupyterLab, and what it weighs. Each function returns figures; a figure is a median of repeats with its range."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import gzip
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -15,11 +15,7 @@ from tests.browser import chromium
 from tests.browser.lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_notebook, serve
 from tests.conftest import PROMPT
 
-from .circuits import circuits
 from .figures import Figure, figure
-from .lens import lens
-from .study import study
-from .sweep import sweep
 
 STATIC = Path(__file__).resolve().parents[1] / "attnwidget" / "static"
 KB, MB = 1024, 1024 * 1024
@@ -157,18 +153,6 @@ def saved_state() -> list[Figure]:
     if not states:
         raise SystemExit("JupyterLab saved no widget state: the setting for it has another name in this version.")
     return [figure("widget state in the saved notebook", "MB", [len(json.dumps(states).encode()) / MB], 2)]
-
-
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
-    "bundle": bundle,
-    "circuits": circuits,
-    "click": click,
-    "first_paint": first_paint,
-    "lens": lens,
-    "saved_state": saved_state,
-    "study": study,
-    "sweep": sweep,
-}
 
 
 # -- JupyterLab with a kernel in which the model is loaded ------------------------------------------------------------

@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import combinations
-from time import perf_counter
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,16 @@ from attnwidget.heads import Head
 from attnwidget.model import Model
 from attnwidget.run import Run
 
+from .clock import seconds
 from .figures import Figure, figure
 
 PROMPT, TARGET = "When Mary and John went to the store, John gave a drink to", " John"
 ROUNDS, SAMPLE, SHARE, MOST = 2, 24, 0.2, 8
 
 
-def study() -> list[Figure]:
+def study(device: str = "cpu") -> list[Figure]:
     """In turns, in one process, so that what else the machine does hits all alike."""
-    model = load_model("smollm2-135m")
+    model = load_model("smollm2-135m", device=device)
     run = model.run(PROMPT)
     forwards, path = _greedy(prepare(run, TARGET).trials)
     found = search(run, TARGET)
@@ -44,9 +45,9 @@ def study() -> list[Figure]:
     _hooked(run, sample[0])
     times: dict[str, list[float]] = {"forward": [], "ours": [], "hooked": []}
     for _ in range(ROUNDS):
-        times["forward"].append(_seconds(lambda: _plain(model, run), 9))
-        times["hooked"].append(_seconds(lambda: [_hooked(run, heads) for heads in sample]) / len(sample))
-        times["ours"].append(_seconds(lambda: search(run, TARGET)))
+        times["forward"].append(_median(lambda: _plain(model, run), model.device, 9))
+        times["hooked"].append(seconds(lambda: [_hooked(run, heads) for heads in sample], model.device) / len(sample))
+        times["ours"].append(seconds(lambda: search(run, TARGET), model.device))
     loop = [forwards * one for one in times["hooked"]]
     name = "SmolLM2-135M: study of John"
     return [
@@ -120,18 +121,12 @@ def _hooked(run: Run, heads: Heads) -> Tensor:
 
 @torch.no_grad()
 def _plain(model: Model, run: Run) -> Tensor:
-    return model.source(torch.tensor([run.ids]), use_cache=False).logits[0, -1]
+    return model.source(torch.tensor([run.ids], device=model.device), use_cache=False).logits[0, -1]
 
 
 def _margin(row: Tensor, target: int) -> float:
     return (row[target] - torch.cat([row[:target], row[target + 1 :]]).max()).item()
 
 
-def _seconds(way, times: int = 1) -> float:
-    """The median."""
-    taken = []
-    for _ in range(times):
-        start = perf_counter()
-        way()
-        taken.append(perf_counter() - start)
-    return sorted(taken)[len(taken) // 2]
+def _median(way: Callable[[], object], device: torch.device, times: int = 1) -> float:
+    return median(seconds(way, device) for _ in range(times))

@@ -35,7 +35,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from io import StringIO
 from pathlib import Path
-from time import perf_counter
 
 import pandas as pd
 import torch
@@ -46,6 +45,7 @@ from attnwidget import Model, load_model, metrics, score
 from attnwidget.heads import Head
 from attnwidget.run import Run
 
+from .clock import seconds
 from .figures import Figure, figure, table
 from .machine import describe
 
@@ -137,7 +137,7 @@ def _at(subject: Subject, length: int, rounds: int, on_bridge: bool) -> list[Fig
         for name, way in ways.items():
             # A forward is so short that one of many is the plain truth about it.
             n = 9 if name == "forward" else 1
-            times[name].append(sorted(_time(way, model.device) for _ in range(n))[n // 2])
+            times[name].append(sorted(seconds(way, model.device) for _ in range(n))[n // 2])
         products = _Products(subject, run)
         times["flops"].append(products.seconds())
         times["blocks"].append(products.in_blocks())
@@ -250,7 +250,7 @@ class _Products:
                     engine._block(layer, rows, recording.calls[layer])
 
         whole, head, (count, work, speed) = self._parts()
-        one = min(_time(blocks, self.model.device) for _ in range(2)) / (self.rows * self.model.n_layers)
+        one = min(seconds(blocks, self.model.device) for _ in range(2)) / (self.rows * self.model.n_layers)
         return one * (whole[0] + head[0] * head[1] / whole[1]) + count * work / speed()
 
     def _parts(self) -> list[tuple[float, float, Callable[[], float]]]:
@@ -280,7 +280,7 @@ class _Products:
                     (states @ states.transpose(-1, -2)) @ states
 
         work = sum(2 * rows * tokens * w.numel() for of in layers for w in of) + rows * attends * len(layers)
-        return work / min(_time(products, device) for _ in range(2))
+        return work / min(seconds(products, device) for _ in range(2))
 
 
 def _weight(module: nn.Module) -> Tensor | None:
@@ -291,20 +291,7 @@ def _weight(module: nn.Module) -> Tensor | None:
     return weight if isinstance(module, nn.Linear) else weight.T
 
 
-# -- time and memory --------------------------------------------------------------------------------------------------
-
-
-def _time(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    start = perf_counter()
-    work()
-    _wait(device)
-    return perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+# -- memory -----------------------------------------------------------------------------------------------------------
 
 
 def _peak(device: torch.device, work: Callable[[], object]) -> float | None:
