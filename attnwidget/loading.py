@@ -134,4 +134,7 @@ def _bounded(anatomy: Anatomy) -> Anatomy:
 
 def _labels(config: object) -> list[str]:
     names = getattr(config, "id2label", None) or {}
-    return [names.get(i, f"class {i}") for i in range(first_of(config, "num_labels") or len(names))]
+    # Out of a JSON file, which can write half of a character; a table cannot hold one.
+    return [
+        str(names.get(i, f"class {i}")).encode("utf-8", "replace").decode() for i in range(first_of(config, "num_labels") or len(names))
+    ]

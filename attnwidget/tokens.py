@@ -9,6 +9,8 @@ from numbers import Integral
 
 from .errors import PromptError, TokenError
 
+# What is left of a character beyond U+FFFF when a page or a file cuts it in two. It cannot be written as UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
 _STAND_INS, _MARKS = ("mask", "unk"), ("bos", "eos", "sep", "cls", "pad")
 
 
@@ -96,6 +98,8 @@ class Vocabulary:
     def _body(self, prompt: str) -> list[int]:
         if self.tokenizer is None:
             return self._read_ids(prompt)
+        if half := _HALF.search(prompt):
+            raise PromptError(f"Character {half.start() + 1} of the prompt, {half[0]!r}, is half of one: type it anew or leave it out.")
         return _bare(self.tokenizer, prompt)
 
     def joined(self, ids: Sequence[int]) -> str:
@@ -142,6 +146,8 @@ class Vocabulary:
             return self.id(int(token[1:]))
         if self.tokenizer is None:
             raise TokenError(f"This model came without a tokenizer, so {token!r} has no id: give the id instead, or '#12' for token 12.")
+        if half := _HALF.search(token):
+            raise TokenError(f"{token!r} has half of a character ({half[0]!r}), which no token has: give other text, or an id.")
         # SentencePiece puts a space before a text it tokenises, so the vocabulary itself is asked first.
         for raw in (token, token.replace(" ", "▁")):
             known = self.tokenizer.convert_tokens_to_ids(raw)
