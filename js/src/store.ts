@@ -138,7 +138,6 @@ export interface Ui {
   hover: Signal<{ query: number; key: number } | null>;
   /** A click on a cell locks the cross-hair; Esc or a second click unlocks. */
   locked: Signal<boolean>;
-  hoverToken: Signal<number | null>;
   /** The head under the pointer in the grid, the ranked list or the scatter; browser only. */
   hoverHead: Signal<Head | null>;
   tool: Signal<"look" | "ablate">;
@@ -394,7 +393,6 @@ export function createStore(
     ui: {
       hover,
       locked,
-      hoverToken: signal(null),
       hoverHead: signal(null),
       tool: signal("look"),
       own,

@@ -24,13 +24,6 @@ export function AttentionPanel({ store }: { store: Store }) {
   const ink = useInk(store, root);
   const spoken = useSignal("");
 
-  // The small maps take the cross-hair from two numbers, so that a hover renders no component of theirs.
-  useSignalEffect(() => {
-    const { query, key } = view.focus.value;
-    root.current?.style.setProperty("--aw-q", String(query));
-    root.current?.style.setProperty("--aw-k", String(key));
-    root.current?.style.setProperty("--aw-n", String(Math.max(1, view.n.value)));
-  });
   useSignalEffect(() => {
     root.current?.toggleAttribute("data-pointed", view.pointed.value !== null);
   });

@@ -79,7 +79,6 @@ function useUnlock(store: Store): void {
   useSignalEffect(() => {
     store.state.run_key.value;
     store.ui.hover.value = null;
-    store.ui.hoverToken.value = null;
     store.ui.locked.value = false;
   });
 }

@@ -44,8 +44,9 @@ export function MostAttended({ view }: { view: AttentionView }) {
         {basis && ` ${basis[0]!.toUpperCase()}${basis.slice(1)}.`}
       </div>
       <ol class="aw-most" data-stale={view.largeStale.value}>
-        {found.map((one) => (
-          <li key={one.key} data-here={one.key === key}>
+        {found.map((one, place) => (
+          // By place: each move of the cross-hair has another list, and its lines are written into those of the last.
+          <li key={place} data-here={one.key === key}>
             <span class="aw-t3">{one.key}</span>
             <span class="aw-most-text">
               <span class="aw-t3">{before(view.tokens.value, one.key)}</span>

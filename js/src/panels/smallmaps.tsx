@@ -29,6 +29,16 @@ export interface MapProps {
 export function SmallMaps(props: MapProps) {
   const { view } = props;
   const all = useSignal(false);
+  const box = useRef<HTMLElement>(null);
+  // The small maps take the cross-hair from two numbers, so that a hover renders no component of theirs. They are written behind
+  // the canvases: text on a canvas waits for styles, and would have them resolved twice for each move.
+  useSignalEffect(() => {
+    const { query, key } = view.focus.value;
+    const numbers = { "--aw-q": query, "--aw-k": key, "--aw-n": Math.max(1, view.n.value) };
+    queueMicrotask(() => {
+      for (const [name, value] of Object.entries(numbers)) box.current?.style.setProperty(name, String(value));
+    });
+  });
   const { size, perRow, gap } = view.layout.value.small;
   const heads = view.heads.value;
   const drawn = all.value ? heads : heads.slice(0, SMALL_MAPS);
@@ -37,6 +47,7 @@ export function SmallMaps(props: MapProps) {
   return (
     <>
       <section
+        ref={box}
         class="aw-small-maps"
         aria-label={`Maps of ${heads.length} selected heads`}
         data-stale={view.stale.value}

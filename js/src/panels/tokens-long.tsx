@@ -1,7 +1,7 @@
 // The token strip above 160 tokens: running text in a window that stays with the query.
 
 import { useSignal } from "@preact/signals";
-import { useId, useRef } from "preact/hooks";
+import { useId, useMemo, useRef } from "preact/hooks";
 import { stepTo } from "../keys";
 import { headName } from "../labels";
 import { Quiet, TokenText } from "./parts";
@@ -10,29 +10,27 @@ import { meanOf, type StripProps, shadeOf, useCentred } from "./tokens-looks";
 /** Tokens with less attention than this are left out of "Only attended to". */
 const ATTENDED = 0.005;
 const SHADED = 0.004;
-/** Text is laid out in blocks, so that the browser can leave out those that are not on screen. */
-const BLOCK = 128;
+/** Tokens of a block: it ends behind the first that ends a line or a sentence, and at the latest when it is full. */
+const BLOCK = [96, 192] as const;
 
 export function RunningText({ store, repeats, looks, basis }: StripProps) {
   const { state, query, ui } = store;
   const tokens = state.tokens.value;
-  const special = new Set(store.facts.value.special);
   const id = useId();
   const box = useRef<HTMLDivElement>(null);
   const all = useSignal(false);
   const attended = useSignal(false);
   const finding = useSignal(false);
   const dark = ui.dark.value;
-  useCentred(box, ".aw-q", `${query.value} ${all.value} ${attended.value}`);
+  useCentred(box, ".aw-q", `${query.value} ${all.value} ${attended.value} ${ui.width.value}`);
 
   const shown = state.shown.value[0];
   const at = tokens[query.value] ?? "";
-  const kept = tokens.flatMap((_, i) =>
-    !attended.value || i === query.value || (looks.weights?.[i] ?? 0) >= ATTENDED ? [i] : [],
-  );
-  const blocks = Array.from({ length: Math.ceil(kept.length / BLOCK) }, (_, b) =>
-    kept.slice(b * BLOCK, (b + 1) * BLOCK),
-  );
+  const kept = useMemo(() => tokens.map((_, i) => i), [tokens]);
+  const only = attended.value ? kept.filter((i) => i === query.value || (looks.weights?.[i] ?? 0) >= ATTENDED) : kept;
+  const blocks = useMemo(() => blocksOf(tokens, only), [tokens, attended.value ? only : kept]);
+  const factsOf = (i: number) => `${i}${looks.weights ? `: ${looks.weights[i]!.toFixed(3)}` : ""}`;
+  const tokenAt = (event: Event) => (event.target as Element).closest<HTMLElement>("[data-i]");
   return (
     <>
       <div class="aw-row aw-longbar">
@@ -93,44 +91,92 @@ export function RunningText({ store, repeats, looks, basis }: StripProps) {
           store.set({ query: to });
         }}
         onClick={(event) => {
-          const token = (event.target as Element).closest<HTMLElement>("[data-i]");
+          const token = tokenAt(event);
           if (token) store.set({ query: Number(token.dataset.i) });
         }}
+        // Written for the one that is pointed at, not for two thousand at each new query.
         onPointerOver={(event) => {
-          const token = (event.target as Element).closest<HTMLElement>("[data-i]");
-          ui.hoverToken.value = token ? Number(token.dataset.i) : null;
-        }}
-        onPointerLeave={() => {
-          ui.hoverToken.value = null;
+          const token = tokenAt(event);
+          if (token) token.title = factsOf(Number(token.dataset.i));
         }}
       >
         {blocks.map((block, b) => (
-          <span class="aw-block" key={b}>
-            {block.map((i) => {
-              const weight = looks.weights?.[i] ?? 0;
-              const on = i === query.value;
-              return (
-                <span
-                  key={i}
-                  data-i={i}
-                  class={[on && "aw-q", special.has(tokens[i]!) && "aw-special"].filter(Boolean).join(" ") || undefined}
-                  role="option"
-                  tabIndex={-1}
-                  id={on ? `${id}-query` : undefined}
-                  aria-selected={on}
-                  style={weight > SHADED && !on ? shadeOf(weight, dark) : undefined}
-                  title={`${i}${looks.weights ? `: ${weight.toFixed(3)}` : ""}`}
-                >
-                  {flowing(tokens[i]!)}
-                  {attended.value && repeats[i] ? <sub>{repeats[i]}</sub> : null}
-                </span>
-              );
-            })}
-          </span>
+          <Block
+            key={b}
+            block={block}
+            tokens={tokens}
+            marks={store.facts.value.special}
+            repeats={attended.value ? repeats : null}
+            shades={block.map((i) => ((looks.weights?.[i] ?? 0) > SHADED ? looks.weights![i]!.toFixed(4) : "")).join()}
+            query={block.includes(query.value) ? query.value : null}
+            id={`${id}-query`}
+            title={factsOf(query.value)}
+            dark={dark}
+          />
         ))}
       </div>
     </>
   );
+}
+
+interface BlockProps {
+  block: readonly number[];
+  tokens: readonly string[];
+  marks: readonly string[];
+  repeats: StripProps["repeats"] | null;
+  /** The weight of each token that has a shade, and nothing for the others. */
+  shades: string;
+  /** null: in another block. */
+  query: number | null;
+  id: string;
+  title: string;
+  dark: boolean;
+}
+
+/** Made again when what it shows has changed: a step of the query leaves most blocks as they are. */
+function Block({ block, tokens, marks, repeats, shades, query, id, title, dark }: BlockProps) {
+  const made = () => {
+    const special = new Set(marks);
+    const weights = shades.split(",");
+    return (
+      <span class="aw-block">
+        {block.map((i, place) => {
+          const on = i === query;
+          return (
+            <span
+              key={i}
+              data-i={i}
+              class={[on && "aw-q", special.has(tokens[i]!) && "aw-special"].filter(Boolean).join(" ") || undefined}
+              role="option"
+              tabIndex={-1}
+              id={on ? id : undefined}
+              aria-selected={on}
+              style={weights[place] && !on ? shadeOf(Number(weights[place]), dark) : undefined}
+              title={on ? title : undefined}
+            >
+              {flowing(tokens[i]!)}
+              {repeats?.[i] ? <sub>{repeats[i]}</sub> : null}
+            </span>
+          );
+        })}
+      </span>
+    );
+  };
+  return useMemo(made, [block, tokens, marks, repeats, shades, query, query === null || title, dark]);
+}
+
+/** The browser leaves out blocks that are not on screen. Each begins a line, so it should end where the text does. */
+export function blocksOf(tokens: readonly string[], kept: readonly number[]): number[][] {
+  const blocks: number[][] = [];
+  let block: number[] = [];
+  for (const i of kept) {
+    block.push(i);
+    const ends = /[.!?]$|\n/.test(tokens[i]!);
+    if (block.length < BLOCK[1] && !(ends && block.length >= BLOCK[0])) continue;
+    blocks.push(block);
+    block = [];
+  }
+  return block.length > 0 ? [...blocks, block] : blocks;
 }
 
 /** In running text a space is a space, and a line break is marked but does not break. */

@@ -70,9 +70,6 @@ function Chips({ store, repeats, looks }: StripProps) {
         store.set({ query: to });
         strip.current?.querySelectorAll<HTMLElement>("[role=option]")[to]?.focus();
       }}
-      onMouseLeave={() => {
-        ui.hoverToken.value = null;
-      }}
     >
       {tokens.map((token, i) => {
         const weight = (i <= reach && looks.weights?.[i]) || 0;
@@ -91,9 +88,6 @@ function Chips({ store, repeats, looks }: StripProps) {
             tabIndex={on ? 0 : -1}
             title={`token ${i} ${unseen(JSON.stringify(token))}${mark ? ", a special token" : ""}${looks.weights ? `, ${weight.toFixed(3)}` : ""}`}
             onClick={() => store.set({ query: i })}
-            onMouseEnter={() => {
-              ui.hoverToken.value = i;
-            }}
           >
             {bars && (
               <span class="aw-bar">
