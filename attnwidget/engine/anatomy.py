@@ -131,7 +131,13 @@ class Anatomy:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        """Where token ids go: of a model that `device_map` has spread out, the first place that is one. Its own hooks take activations on."""
+        for parameter in self.model.parameters():
+            if parameter.device.type != "meta":
+                return parameter.device
+        hooks = (getattr(module, "_hf_hook", None) for module in self.model.modules())
+        devices = (getattr(hook, "execution_device", None) for hook in hooks)
+        return torch.device(next((device for device in devices if device is not None), "cpu"))
 
     @property
     def dtype(self) -> torch.dtype:

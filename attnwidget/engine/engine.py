@@ -165,9 +165,10 @@ class Engine:
     def weights(self) -> int:
         """A mark that changes when any weight is replaced, moved or written to (an optimiser's step, LoRA, compatibility mode).
 
-        What is written through `.data`, which PyTorch counts nowhere, is not seen: run the prompt again after that.
+        What is written through `.data`, which PyTorch counts nowhere, is not seen: run the prompt again after that. Nor is what is written
+        to weights that `device_map` has offloaded: accelerate puts another empty parameter in their place after each pass.
         """
-        return hash(tuple((id(p), p._version, p.data_ptr(), p.dtype) for p in self.anatomy.model.parameters()))
+        return hash(tuple(map(_mark, self.anatomy.model.parameters())))
 
     def _same_weights(self, recording: Recording) -> None:
         if recording.weights != self.weights():
@@ -348,6 +349,12 @@ def _passes(result: Tensor | None, n_outputs: int | None, usual: Callable) -> Ca
         return value if n_outputs is None else (value, *[None] * (n_outputs - 1))
 
     return forward
+
+
+def _mark(parameter: nn.Parameter) -> tuple:
+    if parameter.device.type == "meta":
+        return parameter.shape, parameter.dtype
+    return id(parameter), parameter._version, parameter.data_ptr(), parameter.dtype
 
 
 def _without_cache(name: str, value: object) -> object:

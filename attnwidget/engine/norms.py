@@ -8,6 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from .offloaded import at_hand
 from .writes import rounding
 
 
@@ -57,7 +58,8 @@ def norm_of(module: nn.Module, x: Tensor, y: Tensor, slack: float) -> Norm | Non
 
     Centred or not, multiplied by its weight or by one more than that, with a bias or without, and its epsilon: what gives `y`.
     """
-    vectors = [p.detach().double().flatten().to(x.device) for p in module.parameters() if p.numel() == x.shape[-1]]
+    with at_hand(module):
+        vectors = [p.detach().double().flatten().to(x.device) for p in module.parameters() if p.numel() == x.shape[-1]]
     one, zero = torch.ones_like(x[0]), torch.zeros_like(x[0])
     gains = [*vectors, *(1 + vector for vector in vectors), one]
     for centred, gain, bias in product((False, True), gains, [zero, *vectors]):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .anatomy import here
+from .offloaded import at_hand
 from .writes import Stream, probed, wide
 
 _REFUSED = (
@@ -131,7 +132,8 @@ def _same(a: Tensor | None, b: Tensor) -> bool:
 
 def _norm(module: nn.Module, x: Tensor, y: Tensor, slack: float) -> _Norm | None:
     """The norm, with its scale of this position frozen, that makes `y` of `x`; None where it is not one."""
-    vectors = [wide(p).flatten().to(x.device) for p in module.parameters() if p.numel() == len(x)]
+    with at_hand(module):
+        vectors = [wide(p).flatten().to(x.device) for p in module.parameters() if p.numel() == len(x)]
     gains = [torch.ones_like(x), *vectors, *(1 + vector for vector in vectors)]
     for centred, gain, bias in product((False, True), gains, [torch.zeros_like(x), *vectors]):
         mean = x.mean() if centred else torch.zeros_like(x.mean())
@@ -158,13 +160,14 @@ def _rows(call: _Call, y: Tensor, ids: list[int], stream: Stream) -> tuple[Tenso
 
 
 def _read(module: nn.Module, _width: int, ids: list[int], _stream: Stream) -> tuple[Tensor, Tensor] | None:
-    if type(module) is nn.Linear:
-        weight, bias = wide(module.weight[ids]), module.bias
-    elif isinstance(getattr(module, "W_U", None), Tensor):
-        weight, bias = wide(module.W_U[:, ids]).T, getattr(module, "b_U", None)
-    else:
-        return None
-    return weight, weight.new_zeros(len(ids)) if bias is None else wide(bias[ids])
+    with at_hand(module):
+        if type(module) is nn.Linear:
+            weight, bias = wide(module.weight[ids]), module.bias
+        elif isinstance(getattr(module, "W_U", None), Tensor):
+            weight, bias = wide(module.W_U[:, ids]).T, getattr(module, "b_U", None)
+        else:
+            return None
+        return weight, weight.new_zeros(len(ids)) if bias is None else wide(bias[ids])
 
 
 def _probed(module: nn.Module, width: int, ids: list[int], stream: Stream) -> tuple[Tensor, Tensor] | None:

@@ -18,6 +18,7 @@ from ..errors import ModelError
 from .anatomy import here
 from .engine import Edit, Engine, Recording
 from .memory import out_of_memory
+from .offloaded import at_hand
 
 _PLACES = 16  # positions at which a block is asked, besides the one that was asked for
 _PROBES = 256  # unit vectors put through a matrix at once
@@ -234,16 +235,17 @@ class _Out:
 def _read(module: nn.Module, width: int, _stream: Stream) -> tuple[Tensor, Tensor] | None:
     """Weight [in, out] and bias [out] of a module that keeps them in a form we know."""
     module = getattr(module, "original_component", None) or module
-    if isinstance(getattr(module, "W_O", None), Tensor):
-        weight, bias = module.W_O.reshape(-1, module.W_O.shape[-1]), module.b_O
-    elif type(module) is nn.Linear:
-        weight, bias = module.weight.T, module.bias
-    elif type(module).__name__ == "Conv1D":
-        weight, bias = module.weight, module.bias
-    else:
-        return None
-    weight = wide(weight)
-    return weight, weight.new_zeros(weight.shape[-1]) if bias is None else wide(bias)
+    with at_hand(module):
+        if isinstance(getattr(module, "W_O", None), Tensor):
+            weight, bias = module.W_O.reshape(-1, module.W_O.shape[-1]), module.b_O
+        elif type(module) is nn.Linear:
+            weight, bias = module.weight.T, module.bias
+        elif type(module).__name__ == "Conv1D":
+            weight, bias = module.weight, module.bias
+        else:
+            return None
+        weight = wide(weight)
+        return weight, weight.new_zeros(weight.shape[-1]) if bias is None else wide(bias)
 
 
 def probed(module: nn.Module, width: int, stream: Stream, columns: Sequence[int] | None = None) -> tuple[Tensor, Tensor] | None:
