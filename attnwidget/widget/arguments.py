@@ -44,7 +44,10 @@ def ablating(model: Model, message: object) -> Ablating:
         given = texts(reference)
         # Of several, `resample` takes none: which one is meant is for the person to say.
         parameters["reference"] = (given[0] if mode == "resample" and len(given) == 1 else given) or None
-    parameters["positions"] = [integer(p) for p in message.get("positions") or []] or None
+    at = message.get("positions") or []
+    if not isinstance(at, list):
+        raise AttnWidgetError(f"positions must be a list of whole numbers, not {type(at).__name__}.")
+    parameters["positions"] = [integer(p) for p in at] or None
     heads = parse_heads(message.get("heads") or [], model.n_layers, model.n_heads)
     return Ablating(tuple(sorted(heads)), mode, parameters)
 

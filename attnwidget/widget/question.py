@@ -105,7 +105,7 @@ def question(session: Session, args: dict) -> Question:
     """What `args` of the request `scores` ask. A metric that the method does not know is taken as its own first, as the page does."""
     name, metric = arguments.text(args, "method"), args.get("metric")
     check_name(name)
-    if metric not in (None, "") and metric not in EVERY_METRIC:
+    if metric not in (None, "") and (not isinstance(metric, str) or metric not in EVERY_METRIC):
         raise AttnWidgetError(f"No metric {metric!r}: there are {', '.join(EVERY_METRIC)}.")
     how = arguments.ablating(session.model, args.get("ablation"))
     # Where a head looks and how much it writes is said of the clean run, as the page says it.
