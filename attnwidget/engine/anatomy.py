@@ -131,7 +131,7 @@ class Anatomy:
 
     @property
     def device(self) -> torch.device:
-        """Where token ids go: of a model that `device_map` has spread out, the first place that is one. Its own hooks take activations on."""
+        """Where token ids go: of a model that `device_map` has spread out, the first place that is one. Its own hooks take the rest on."""
         for parameter in self.model.parameters():
             if parameter.device.type != "meta":
                 return parameter.device

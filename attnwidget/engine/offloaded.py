@@ -1,5 +1,5 @@
-"""Weights that `device_map` has offloaded to the CPU or to disk: accelerate's hooks fetch them for the length of a module's forward, and here
-for as long as they are read."""
+"""Weights that `device_map` has offloaded to the CPU or to disk: accelerate's hooks fetch them for the length of a module's forward, and
+here for as long as they are read."""
 
 from __future__ import annotations
 
