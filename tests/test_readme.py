@@ -59,6 +59,18 @@ def test_every_line_of_the_table_runs(readme, small):
             assert eval(code, names) is not None, code
 
 
+def test_a_data_set_is_scored(readme, small, tmp_path, monkeypatch):
+    from attnwidget import score_dataset
+
+    monkeypatch.chdir(tmp_path)
+    code = _python(_section(readme, "What it answers"))
+    assert '"smollm2-135m"' in code
+    names = {"model": small["model"], "prompts": [IDS, IDS[:5]], "score_dataset": score_dataset}
+    exec(code.replace('"smollm2-135m"', "model"), names)
+    assert list(names["found"].to_frame().columns) == ["head", "layer", "index", "mean", "low", "high", "n"]
+    assert len(list((tmp_path / "scores").iterdir())) == 2
+
+
 def test_tabs_are_called_as_on_the_page(readme, root):
     page = "\n".join(path.read_text(encoding="utf-8") for path in (root / "js" / "src" / "panels").glob("tabs*.tsx"))
     named = re.findall(r"\| \*([^*|]+)\* \|", _section(readme, "What it answers"))

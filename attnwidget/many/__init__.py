@@ -1,5 +1,6 @@
 """Many prompts: `score`, `detect_heads` and `study` over a data set, on any `concurrent.futures.Executor`, resumable from a folder."""
 
+from .gpus import take_gpu
 from .kinds import detect_dataset
 from .kindsfound import DatasetKinds
 from .results import PromptFailure
@@ -18,4 +19,5 @@ __all__ = [
     "forget_model",
     "score_dataset",
     "study_dataset",
+    "take_gpu",
 ]

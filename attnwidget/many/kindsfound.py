@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..analysis.statistics import STATISTICS
 from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head
+from ..markup import escaped, html_table
 from .results import PARTS, Gathered, PromptFailure, check_part, counted, head_columns, over_prompts, prompts_frame
 
 EACH = ("tokens", "chances")
@@ -172,10 +172,10 @@ class DatasetKinds(Drawable):
 
     def _repr_html_(self) -> str:
         if self._kinds:
-            table = self.kinds.to_frame().style.format(precision=3, na_rep="").hide(axis="index").to_html()
+            table = html_table(self.kinds.to_frame(), 3, index=False)
         else:
-            table = self.to_frame().head(20).style.format(precision=3, na_rep="").hide(axis="index").to_html()
-        return f"{table}<p>{html.escape(self.describe())}</p>"
+            table = html_table(self.to_frame().head(20), 3, index=False)
+        return f"{table}<p>{escaped(self.describe())}</p>"
 
     def _known(self, name: str) -> str:
         if name not in self.names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from ..analysis.headscores import HeadScores
 from ..analysis.score import METHODS
 from ..drawable import Drawable
 from ..heads import Head
+from ..markup import escaped, html_table
 from .results import PARTS, Gathered, PromptFailure, check_part, counted, over_prompts, prompts_frame
 
 EACH = ("tokens", "position", "target", "against")
@@ -120,8 +120,8 @@ class DatasetScores(Drawable):
         return f"DatasetScores({best}, …; {self.describe()})"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(20).style.format(precision=4, na_rep="").hide(axis="index").to_html()
-        return f"{table}<p>{html.escape(self.describe())}</p>"
+        table = html_table(self.to_frame().head(20), 4, index=False)
+        return f"{table}<p>{escaped(self.describe())}</p>"
 
 
 def _same(values: tuple) -> object:

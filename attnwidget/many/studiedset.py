@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..analysis.wording import number, percent
 from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head
+from ..markup import escaped, html_table
 from .results import Gathered, PromptFailure, counted, head_columns, prompts_frame
 
 EACH = ("tokens", "position", "target", "verdict", "heads", "margin_before", "margin", "kl", "first_before", "first", "flipped", "sets")
@@ -157,8 +157,8 @@ class DatasetStudy(Drawable):
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
-        table = frame[frame.prompts > 0].head(20).style.format(precision=3, na_rep="").hide(axis="index").to_html()
-        return f"{table}<p>{html.escape(self.describe())}</p>"
+        table = html_table(frame[frame.prompts > 0].head(20), 3, index=False)
+        return f"{table}<p>{escaped(self.describe())}</p>"
 
 
 def wilson(share: np.ndarray, n: int, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ import torch
 
 from attnwidget import ExecutorError, ModelError, detect_dataset, load_model, score_dataset
 from attnwidget.engine.interrupt import Cancelled, interruptible
-from attnwidget.many import forget_model
+from attnwidget.many import forget_model, take_gpu
 
 from ..models import IDS, OTHER_IDS, fresh, subject, unchanged
 
@@ -50,9 +50,15 @@ def test_by_name_it_is_the_model_of_load_model(serial):
 
 @pytest.mark.demo
 def test_processes_give_the_same_and_one_that_dies_is_told_and_made_good(serial, tmp_path):
-    with ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
+    gpus = SPAWN.SimpleQueue()
+    gpus.put(3)
+    gpus.put(5)
+    with ProcessPoolExecutor(2, mp_context=SPAWN, initializer=take_gpu, initargs=(gpus,)) as pool:
         same(score_dataset("minilm", PROMPTS, executor=pool, **ASKED), serial)
         kinds = detect_dataset("minilm", PROMPTS[:3], ["first_token", "entropy"], executor=pool, threads=1)
+
+        seen = {pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() for _ in range(200)}
+        assert seen <= {"3", "5"} and gpus.empty(), "each worker took one of its own"
 
         def kill(done, total, text):
             if done == 2:
