@@ -23,6 +23,7 @@ from benchmarks.machine import describe
 
 from ..browser import chromium
 from ..browser.lab import CHROMIUM_FLAGS, ROOT, open_notebook, serve
+from ..conftest import PROMPT
 from .actions import ACTIONS
 from .levels import HEAD
 from .memory import Memory
@@ -96,6 +97,7 @@ def _soak(book, asked: argparse.Namespace) -> tuple[str, Soaked]:
     last = ""
     try:
         stage.settle()
+        book.do(ASIDE)
         _measure(soaked)
         while soaked.done < asked.actions:
             # Of its own for each action: how much one draws depends on what it finds, and the next must not.
@@ -136,9 +138,28 @@ def _act(soaked: Soaked, name: str, show: bool) -> None:
         print(f"{soaked.done:4} {time.monotonic() - began:5.1f} s  {name}{late}", flush=True)
 
 
+# What is on screen decides how many nodes and listeners there are: it is put aside for the measurement, and comes back after it.
+ASIDE = f"""
+def _aside():
+    kept = {{name: getattr(w, name) for name in STATE}}
+    w.panels, w.tab, w.positions, w.position, w.query, w.other, w.target, w.against = PANELS, '', [], -1, -1, '', '', ''
+    w.ablated, w.mode, w.reference, w.attention_view, w.attention_kind, w.aggregate = [], 'zero', [], 'maps', 'raw', ''
+    w.cell_view = 'patterns'
+    w.prompt, w.selected, w.shown, w.score = {PROMPT!r}, ['L20H0'], ['L20H0'], 'output_norm'
+    return kept
+PANELS = list(w.panels)
+STATE = ['panels', 'tab', 'prompt', 'positions', 'position', 'query', 'other', 'target', 'against', 'mode', 'reference', 'cell_view',
+         'attention_view', 'attention_kind', 'aggregate', 'ablated', 'selected', 'shown', 'score']
+def _back(kept):
+    for name, value in kept.items():
+        setattr(w, name, value)
+"""
+
+
 def _measure(soaked: Soaked) -> None:
-    """In the same state each time: no tab, no dialog, no second view, as wide as at first, at rest."""
+    """In the same state each time: this prompt, no head ablated, no tab, no dialog, no second view, as wide as at first, at rest."""
     stage = soaked.stage
+    size = stage.page.viewport_size
     stage.page.set_viewport_size({"width": 1400, "height": 1000})
     export = stage.view.get_by_label("Export", exact=True)
     if export.count():
@@ -148,10 +169,12 @@ def _measure(soaked: Soaked) -> None:
         shown_again.locator(".jp-InputArea").click(position={"x": 150, "y": 12})
         stage.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:clear-cell-output') }")
         stage.page.wait_for_timeout(300)
-    stage.book.do("w.tab = ''; w.panels = ['prompt', 'tokens', 'grid', 'outcome', 'attention', 'tabs']")
+    stage.book.do("w.cancel(); _kept = _aside()")
     stage.settle()
     stage.book.do("w.wait()")
     now = soaked.memory.measure(soaked.done)
+    stage.book.do("_back(_kept)")
+    stage.page.set_viewport_size(size)
     figures = ", ".join(f"{name} {value:,.1f}" for name, value in now.items())
     print(f"{soaked.done:4} actions: {figures}", flush=True)
 
