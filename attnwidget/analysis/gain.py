@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..heads import Head
 from ..markup import html_table
+from .frozen import freeze
 from .headscores import HeadScores
 from .intervals import mean_interval
 
@@ -33,6 +34,9 @@ class CausalGain:
     """What was done to a head: "z set to zero at all positions"."""
     processing: str = ""
     dtype: str = ""
+
+    def __post_init__(self) -> None:
+        freeze(self, "clean", "drops")
 
     @property
     def gain(self) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from ..errors import AttnWidgetError
 from ..heads import Head, HeadsLike, parse_heads
 from ..markup import escaped, html_table
 from .agreement import Agreement, agreement
+from .frozen import freeze
 from .gain import CausalGain
 from .headscores import HeadScores
 from .thresholds import ROUNDING, threshold_of
@@ -37,6 +38,9 @@ class KindScores:
     """The score of a head that spreads its attention evenly over the keys each query may see (a layer's own sliding window not counted)."""
     reason: str = ""
     """Why the scores are undefined, where they are."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "values", "low", "high")
 
     @property
     def excess(self) -> np.ndarray:

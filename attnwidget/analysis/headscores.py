@@ -11,6 +11,7 @@ import pandas as pd
 from ..drawable import Drawable
 from ..heads import Head
 from ..markup import html_table
+from .frozen import freeze, read_only
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,8 @@ class HeadScores(Drawable):
     """The run it was measured from, see `origin.origin`: equal where these are numbers of the same prompt and ablation."""
 
     def __post_init__(self) -> None:
-        # A copy of its own: what was handed in may go on being written to.
-        values = np.array(self.values)
-        values.setflags(write=False)
-        object.__setattr__(self, "values", values)
+        freeze(self, "values")
+        object.__setattr__(self, "extra", {name: read_only(array) for name, array in self.extra.items()})
 
     def to_frame(self) -> pd.DataFrame:
         """One row per head: head, layer, index, the score under its method's name, and further columns; largest first, undefined last.

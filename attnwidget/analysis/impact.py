@@ -10,6 +10,7 @@ import torch
 
 from ..errors import ModelError
 from ..run import AblatedRun
+from .frozen import freeze
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class LayerImpact:
     total: np.ndarray
     by_position: np.ndarray
     tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        freeze(self, "total", "by_position")
 
     def to_frame(self) -> pd.DataFrame:
         """One row per layer: total, and a column for each position. Row `n_layers` is what the last block returns."""

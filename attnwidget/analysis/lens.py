@@ -18,6 +18,7 @@ from ..errors import ModelError
 from ..markup import html_table
 from ..metrics import best
 from ..run import AblatedRun, Run
+from .frozen import freeze
 from .measure import named
 
 Progress = Callable[[int, int, str], None]
@@ -58,6 +59,9 @@ class LogitLens(Drawable):
     entropy: np.ndarray
     kl: np.ndarray
     note: str
+
+    def __post_init__(self) -> None:
+        freeze(self, "target_ids", "top_ids", "top_probabilities", "target_probability", "target_rank", "entropy", "kl")
 
     def to_frame(self) -> pd.DataFrame:
         """One row per point and position: layer, site, position, token, top, probability, target, target_probability, target_rank,

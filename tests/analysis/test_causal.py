@@ -84,7 +84,8 @@ def test_where_the_gain_may_be_chance_no_head_matters():
     assert something.heads() == [Head(1, 0)]
     assert CausalGain(gains + 9, **shared).heads() == []  # less than a twentieth of it
     drops[:, 1, 0] = [0.9, 0.1, -0.1]
-    assert something.heads() == []
+    assert something.heads() == [Head(1, 0)], "what it was made with is its own"
+    assert CausalGain(gains + 2, **shared).heads() == []
 
 
 def test_table_and_scores(hand_built):

@@ -19,8 +19,8 @@ from ..models import state
 
 def of_tensor(tensor: Tensor) -> tuple:
     """Shape, type and bytes."""
-    whole = tensor.detach().cpu().contiguous()
-    return (*whole.shape, str(whole.dtype), hashlib.blake2b(whole.view(torch.uint8).numpy().tobytes(), digest_size=12).hexdigest())
+    whole = tensor.detach().cpu().contiguous().reshape(-1)
+    return (*tensor.shape, str(whole.dtype), hashlib.blake2b(whole.view(torch.uint8).numpy().tobytes(), digest_size=12).hexdigest())
 
 
 def of_module(module: nn.Module) -> dict[str, object]:
@@ -60,7 +60,7 @@ def of_answer(answer: object) -> object:
     if isinstance(answer, Tensor):
         return of_tensor(answer)
     if isinstance(answer, np.ndarray):
-        return answer.tolist() if answer.dtype == object else of_tensor(torch.from_numpy(np.ascontiguousarray(answer).view(np.uint8)))
+        return answer.tolist() if answer.dtype == object else (*answer.shape, answer.dtype.str, answer.tobytes())
     if isinstance(answer, Run):
         return answer.ids, of_tensor(answer.resid_pre(answer.model.n_layers))
     if isinstance(answer, Model):
