@@ -213,7 +213,7 @@ def wrapped(text: str, room: float, size: float, **look: bool) -> list[str]:
         if now:
             lines.append(now)
         while fonts.width(word, size, **look) > room and len(word) > 1:
-            n = next((n for n in range(len(word), 1, -1) if fonts.width(word[:n], size, **look) <= room), 1)
+            n = max(_fitting(word, room, size, **look), 1)
             lines.append(word[:n])
             word = word[n:]
         now = word
@@ -225,8 +225,18 @@ def fitted(text: str, room: float, size: float, **look: bool) -> str:
     room /= _SLACK
     if fonts.width(text, size, **look) <= room:
         return text
-    n = next((n for n in range(len(text) - 1, 0, -1) if fonts.width(text[:n] + "…", size, **look) <= room), 0)
+    n = _fitting(text, room, size, "…", **look)
     return text[:n] + "…" if n else ""
+
+
+def _fitting(text: str, room: float, size: float, end: str = "", **look: bool) -> int:
+    """How many of the first characters, with `end` after them, are no wider than `room`. A token may have ten thousand."""
+    room -= fonts.width(end, size, **look)
+    for n, c in enumerate(text):
+        room -= fonts.width(c, size, **look)
+        if room < 0:
+            return n
+    return len(text)
 
 
 def _dots(dpi: float) -> float:
