@@ -34,9 +34,10 @@ def numbers(given: object, name: str = "attention") -> np.ndarray:
         raise ArrayError(
             f"{name} cannot be read as an array of numbers, {_FORMS}: its rows differ in length, or hold something else."
         ) from None
-    beyond = np.abs(values) > np.finfo(np.float32).max
-    if beyond.any():
-        raise ArrayError(f"{name} has {int(beyond.sum())} values that are infinite or beyond float32: use NaN where a value is undefined.")
+    # A part at a time: of many heads over long texts a second array of this size would not fit.
+    beyond = sum(int((np.abs(part) > np.finfo(np.float32).max).sum()) for part in (values if values.ndim > 2 else [values]))
+    if beyond:
+        raise ArrayError(f"{name} has {beyond} values that are infinite or beyond float32: use NaN where a value is undefined.")
     return values
 
 
@@ -79,7 +80,7 @@ def is_causal(values: np.ndarray) -> bool:
         return False
     ahead = np.triu(np.ones((queries, keys), bool), 1)
     # NaN compares as false, so it counts with the zeros.
-    return not (np.abs(values[..., ahead]) > 0).any()
+    return not any((np.abs(one[ahead]) > 0).any() for one in values.reshape(-1, queries, keys))
 
 
 def chosen(given: object, count: int, what: str) -> list[int]:

@@ -58,6 +58,7 @@ def test_the_table_has_every_function(root):
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(attnwidget.arrays.__all__)
     # What is said of sizes is so.
     from attnwidget.arrays.maps import FLOAT_CELLS, LARGEST
+    from attnwidget.arrays.whole import LARGEST as OF_EVERY_HEAD
     from attnwidget.export.circuitsvis import MANY
 
-    assert (FLOAT_CELLS, LARGEST, MANY) == (500_000, 64_000_000, 250_000)
+    assert (FLOAT_CELLS, LARGEST, OF_EVERY_HEAD, MANY) == (500_000, 64_000_000, 200_000_000, 250_000)
