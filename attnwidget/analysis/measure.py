@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from ..errors import AttnWidgetError, ModelError
 from ..run import Run
 from .pooling import cosine_distance, l2_distance, pooled, pooled_positions
 
+_perplexities: WeakKeyDictionary[Run, Tensor] = WeakKeyDictionary()
 _POSITIONS = 64  # whose probabilities are in memory at once, [position, vocabulary] in float64
 
 
@@ -42,16 +45,29 @@ class Measure:
     """None for what is about every position, and for classifiers."""
     positions: tuple[int, ...]
     """Whose logits are needed, in this order."""
-    before: Tensor
-    """The logits of the run that effects are measured from, [position, vocabulary] or [class]."""
+    kept: Tensor | None
+    """`before`, where it is kept."""
     ids: tuple[int, ...]
     target: int | None
     against: int | None
     label: str
+    run: Run | None = field(default=None, repr=False)
+    """Where it is not: the run that it is read off."""
+
+    @property
+    def before(self) -> Tensor:
+        """The logits of the run that effects are measured from, [position, vocabulary] or [class]. Of the perplexity computed anew:
+        those of 2,048 tokens and 49,152 words are 400 MB."""
+        return self.run.logits if self.kept is None else self.kept
 
     def effect(self, logits: Tensor) -> Tensor:
         """[row] from logits [row, position, vocabulary] at `positions` (or [row, class]): the drop, the change, or the divergence."""
         return self.metric.effect(self.before, logits, self)
+
+    def of_itself(self) -> float:
+        """The effect of the run's own answer: 0, or NaN where what is asked is not defined for it."""
+        effect = self.perplexity_before * 0 if self.run is not None else self.effect(self.before[None])[0]
+        return 0.0 if effect.isfinite() else math.nan
 
     def row(self, logits: Tensor) -> Tensor:
         """[..., vocabulary] at the one position, of logits [..., 1, vocabulary]; a classifier's as they are."""
@@ -71,8 +87,11 @@ class Measure:
 
     @cached_property
     def perplexity_before(self) -> Tensor:
-        """Of the run itself; every row is compared with it."""
-        return self.perplexity(self.before)
+        """Of the run itself; every row is compared with it. From all positions at once, as that of a row is: by parts, rounding would be
+        an effect."""
+        if self.run not in _perplexities:
+            _perplexities[self.run] = self.perplexity(self.before)
+        return _perplexities[self.run]
 
 
 def _kl(before: Tensor, after: Tensor, measure: Measure) -> Tensor:
@@ -185,8 +204,11 @@ def make_measure(
         raise AttnWidgetError(f"{model.name} has one output, so there is no other to compare it with: ask for 'kl'.")
     names = {"target": _named(run, target_id), "against": _named(run, against_id)}
     positions = tuple(range(len(run.ids))) if chosen.whole else () if at is None else (at,)
-    before = run.logits if chosen.whole else run.logits_at(at)[None] if at is not None else run.logits_at()
-    return Measure(chosen, at, positions, before, run.ids, target_id, against_id, chosen.label.format(**names))
+    label = chosen.label.format(**names)
+    if chosen.whole:
+        return Measure(chosen, at, positions, None, run.ids, target_id, against_id, label, run)
+    before = run.logits_at(at)[None] if at is not None else run.logits_at()
+    return Measure(chosen, at, positions, before, run.ids, target_id, against_id, label)
 
 
 def _of_embedding(run: Run, metric: Metric) -> Measure:

@@ -53,7 +53,7 @@ def ablation(asked: Asked) -> Found:
             asked.rows([head], before, positions)
     if idle:
         # What is not defined for the run itself is no effect of 0.
-        nothing = [0.0 if np.isfinite(_effects(measure, measure.before[None])[0]) else np.nan for measure in asked.measures]
+        nothing = [measure.of_itself() for measure in asked.measures]
         for head in idle:
             for of, effect in zip(values, nothing, strict=True):
                 of[head] = effect

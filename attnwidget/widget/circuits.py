@@ -62,6 +62,8 @@ def answer(session: Session, args: dict, job: Job) -> dict:
                 "cell takes any."
             )
     how |= {"checks": arguments.switch({"checks": True, **args}, "checks"), "sizes": None, "limit": LIMIT}
+    # A deep model is taken apart first, once, which may take half a minute.
+    job.chunk(0, 1, "Taking the model apart")
     asked = ask(run, [arguments.integer(i) for i in ids] or None, method, about, how)
     told = Telling(job, lambda circuit: session.keep_circuit(run, circuit), packed)
     kinds = None

@@ -122,6 +122,7 @@ def circuit_qk(model: Model, args: dict, job: Job) -> dict:
         raise AttnWidgetError(
             f"offset must be from -{FURTHEST} to {FURTHEST} here, not {offset}: qk_circuit(model, head) in a cell takes any."
         )
+    job.chunk(0, 1, "Seeing how blocks write into the stream")
     found = qk_circuit(
         model,
         _head(model, args),
@@ -178,6 +179,7 @@ def _all_pairs(model: Model, job: Job) -> Composition:
     """Kept until the weights change: every head's answer is cut from it, whatever the prompt."""
     mark, found = _composed.get(model.engine, (None, None))
     if found is None or mark != model.engine.weights():
+        job.chunk(0, 1, "Seeing how blocks write into the stream")
         mark, found = model.engine.weights(), composition(model, progress=job.chunk)
         _composed[model.engine] = mark, found
     return found
