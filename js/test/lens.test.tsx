@@ -4,6 +4,7 @@ import { act } from "preact/test-utils";
 import { describe, expect, it } from "vitest";
 import { WINDOW, windowStart } from "../src/lens";
 import { cellsOf, factsOf, inks, scaleOf } from "../src/lenscells";
+import { inSight } from "../src/panels/lens-table";
 import type { Lens, LensTable, Tensor } from "../src/source/ops";
 import { fakeModel } from "./fixture";
 import { mount } from "./opening";
@@ -109,6 +110,33 @@ describe("what the tab asks", () => {
     expect(all("[role=note]")[0]!.textContent).toContain("Cancelled");
     await click(button("Run again"));
     expect(asked("lens")).toHaveLength(2);
+  });
+});
+
+describe("the cells that are in sight", () => {
+  const view = (scrollTop: number, scrollLeft: number) => ({
+    scrollTop,
+    scrollLeft,
+    clientHeight: 640,
+    clientWidth: 900,
+  });
+
+  it("are those on screen with one step around, and stay the same while a step is scrolled through", () => {
+    expect(inSight(view(0, 0), 20, 60)).toEqual([-8, 40, -8, 24]);
+    expect(inSight(view(159, 0), 20, 60)).toEqual([-8, 48, -8, 24]);
+    expect(inSight(view(330, 1000), 20, 60)).toEqual([8, 64, 8, 40]);
+    expect(inSight(view(400, 1300), 20, 60)).toEqual(inSight(view(470, 1380), 20, 60));
+  });
+
+  it("hold every cell that is on screen, wherever that is", () => {
+    for (let at = 0; at < 3000; at += 7) {
+      const [top, bottom, left, right] = inSight(view(at, at), 20, 116);
+      expect(top * 20 <= at && bottom * 20 >= at + 640 && left * 116 <= at && right * 116 >= at + 900).toBe(true);
+    }
+  });
+
+  it("are all where the host gives no sizes", () => {
+    expect(inSight(view(0, 0), 0, 0)).toEqual([0, Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY]);
   });
 });
 

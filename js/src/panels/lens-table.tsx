@@ -1,5 +1,5 @@
-// The table of the lens. It may have ten thousand cells: they are made again only when what they say changes, the pointer
-// and the keys are heard on the table, and the focus is moved by hand.
+// The table of the lens. It may have ten thousand cells: those out of sight are empty, the others are made again only when what
+// they say changes, the pointer and the keys are heard on the table, and the focus is moved by hand.
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
@@ -34,7 +34,9 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
   const dark = store.ui.dark.value;
   const width = store.ui.width.value;
   const look = store.lensView.look.value;
-  const body = useMemo(() => rows(lens, show, scale, dark), [lens, show, look, dark]);
+  const sight = useSignal<Sight>(FIRST_SIGHT);
+  const seen = sight.value;
+  const body = useMemo(() => rows(lens, show, scale, dark, seen), [lens, show, look, dark, seen]);
 
   const spot = useRef<Spot>([points.length, 1 + Math.max(0, query)]);
   const cellAt = ([row, cell]: Spot) => table.current?.rows[row]?.cells[cell];
@@ -63,6 +65,11 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
     if (focus) cell.focus(focus);
   };
   useLayoutEffect(() => stop(spot.current));
+  const watch = () => {
+    const cell = cellAt([1, 1]);
+    const now = inSight(scroller.current!, cell?.offsetHeight ?? 0, cell?.offsetWidth ?? 0);
+    if (String(now) !== String(sight.peek())) sight.value = now;
+  };
   // The column of the query, which may be set from anywhere, is brought into sight.
   useEffect(() => {
     const cell = cellAt([0, 1 + query]);
@@ -78,6 +85,7 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
     ];
     view.scrollLeft = Math.min(low, Math.max(high, view.scrollLeft));
   }, [query, lens, show, width]);
+  useEffect(watch, [query, lens, show, width]);
 
   const pick = (at: Spot) => {
     const to = position(at);
@@ -113,7 +121,14 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
 
   return (
     <div class="aw-lens-box" ref={box}>
-      <div class="aw-lens-scroll" ref={scroller} onScroll={leave}>
+      <div
+        class="aw-lens-scroll"
+        ref={scroller}
+        onScroll={() => {
+          leave();
+          watch();
+        }}
+      >
         <div class="aw-lens-sheet">
           <table
             ref={table}
@@ -163,7 +178,27 @@ export function LensTablePanel({ store, lens, tokens, show, scale }: Props) {
   );
 }
 
-function rows(lens: Lens, show: LensShow, scale: LensScale, dark: boolean) {
+/** Rows and columns that have what they say: from the first to before the last. */
+export type Sight = readonly [top: number, bottom: number, left: number, right: number];
+
+const FIRST_SIGHT: Sight = [0, 40, 0, 24];
+const STEP = 8;
+
+/** What is on screen and some around it, in steps, so that scrolling makes cells now and then. All where nothing has a size. */
+export function inSight(
+  view: Pick<Element, "scrollTop" | "scrollLeft" | "clientHeight" | "clientWidth">,
+  height: number,
+  width: number,
+): Sight {
+  if (!height || !width) return [0, Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY];
+  const span = (from: number, length: number, size: number): [number, number] => [
+    (Math.floor(from / size / STEP) - 1) * STEP,
+    (Math.ceil((from + length) / size / STEP) + 1) * STEP,
+  ];
+  return [...span(view.scrollTop, view.clientHeight, height), ...span(view.scrollLeft, view.clientWidth, width)];
+}
+
+function rows(lens: Lens, show: LensShow, scale: LensScale, dark: boolean, [top, bottom, left, right]: Sight) {
   const { points, positions, impact } = lens;
   const n = positions.length;
   const cell = cellsOf(lens, show);
@@ -178,6 +213,9 @@ function rows(lens: Lens, show: LensShow, scale: LensScale, dark: boolean) {
             {i === points.length - 1 && <b> answer</b>}
           </th>
           {positions.map((at, j) => {
+            // The last row is always on screen.
+            const row = (i >= top && i < bottom) || i === points.length - 1;
+            if (!row || j < left || j >= right) return <td key={at} />;
             const k = i * n + j;
             const { text, differs, settled } = cell(k);
             const t = scale.at(k);

@@ -25,6 +25,8 @@ export function RunningText({ store, repeats, looks, basis }: StripProps) {
   useCentred(box, ".aw-q", `${query.value} ${all.value} ${attended.value} ${ui.width.value}`);
 
   const shown = state.shown.value[0];
+  // Some tokenizers keep no spaces; their words would run into one another.
+  const apart = useMemo(() => !tokens.some((token) => /\s/.test(token)), [tokens]);
   const at = tokens[query.value] ?? "";
   const kept = useMemo(() => tokens.map((_, i) => i), [tokens]);
   const only = attended.value ? kept.filter((i) => i === query.value || (looks.weights?.[i] ?? 0) >= ATTENDED) : kept;
@@ -78,7 +80,7 @@ export function RunningText({ store, repeats, looks, basis }: StripProps) {
       {finding.value && <Find store={store} />}
       <div
         ref={box}
-        class={all.value ? "aw-long aw-all" : "aw-long"}
+        class={["aw-long", all.value && "aw-all", apart && "aw-apart"].filter(Boolean).join(" ")}
         role="listbox"
         aria-label="Tokens. The selected one is the query."
         aria-activedescendant={`${id}-query`}
