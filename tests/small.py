@@ -9,14 +9,14 @@ from attnwidget import Model, load_model
 WORDS = ["<unk>", "<s>", "the", "cat", "dog", "sat", "on", "mat", "zebra", "fish", "a"]
 
 
-def small_model(n_ctx: int = 64) -> Model:
-    """4 layers x 4 heads, 2 key-value heads, a context of `n_ctx`, random weights large enough that every head acts."""
+def small_model(n_ctx: int = 64, layers: int = 4, heads: int = 4, width: int = 32) -> Model:
+    """`layers` x `heads`, 2 key-value heads, a context of `n_ctx`, random weights large enough that every head acts."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        num_hidden_layers=4,
-        num_attention_heads=4,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
         num_key_value_heads=2,
-        hidden_size=32,
+        hidden_size=width,
         intermediate_size=48,
         vocab_size=len(WORDS),
         max_position_embeddings=n_ctx,
