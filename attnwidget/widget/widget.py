@@ -23,6 +23,7 @@ from ..model import Model
 from ..run import AblatedRun
 from .facts import default_metric, default_score, facts, refused_metric, refused_score
 from .figures import Figures
+from .files import Text
 from .jobs import worker_of
 from .ops import ablated_run
 from .pages import Pages
@@ -54,8 +55,8 @@ class AttentionWidget(Requests, Figures, Pages, Saving, State, anywidget.AnyWidg
     (`previous` at layer 0) are refused where they are run.
     """
 
-    _esm = _STATIC / "widget.js"
-    _css = _STATIC / "widget.css"
+    _esm = Text(_STATIC / "widget.js")
+    _css = Text(_STATIC / "widget.css")
 
     def __init__(self, model: object, prompt: str | Sequence[int] | Sequence[Mapping] = "", **traits: object):
         unknown = sorted(set(traits) - (set(State.class_traits(sync=True)) - FACTS))
