@@ -18,7 +18,7 @@ from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head
 from ..markup import escaped, html_table
-from .results import PARTS, Gathered, PromptFailure, check_part, counted, head_columns, over_prompts, prompts_frame
+from .results import PARTS, Gathered, PromptFailure, check_part, counted, head_columns, over_prompts, prompts_frame, sealed
 
 EACH = ("tokens", "chances")
 
@@ -49,7 +49,7 @@ class DatasetKinds(Drawable):
         summary = {name: over_prompts(samples, self.found.level) for name, samples in self.samples.items()}
         for name in self._kinds:
             # A share of attention lies between 0 and 1, and so does what it can be.
-            summary[name] |= {end: summary[name][end].clip(0, 1) for end in ("low", "high")}
+            summary[name] |= sealed({end: summary[name][end].clip(0, 1) for end in ("low", "high")})
         return summary
 
     @property

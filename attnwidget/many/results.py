@@ -122,10 +122,8 @@ def gather(
     failures.sort(key=lambda one: one.index)
     if not arrays:
         raise AttnWidgetError(f"None of the {len(prompts)} prompts could be answered; the first: {failures[0].reason}")
-    for values in arrays.values():
-        values.setflags(write=False)
     return Gathered(
-        arrays,
+        sealed(arrays),
         tuple(texts),
         {name: tuple(values) for name, values in facts.items()},
         {name: tuple(sorted(values, key=str)) for name, values in shared.items()},
@@ -138,7 +136,14 @@ def gather(
 def over_prompts(samples: np.ndarray, level: float) -> dict[str, np.ndarray]:
     """`summarised`, a layer at a time: of 100,000 prompts what is computed on the way would take several times their memory."""
     layers = [summarised(samples[:, layer : layer + 1], level) for layer in range(samples.shape[1])]
-    return {part: np.concatenate([one[part] for one in layers]) for part in PARTS}
+    return sealed({part: np.concatenate([one[part] for one in layers]) for part in PARTS})
+
+
+def sealed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays, to be read and not written to: a result is what was found."""
+    for values in arrays.values():
+        values.setflags(write=False)
+    return arrays
 
 
 def check_part(part: str) -> None:

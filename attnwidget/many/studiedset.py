@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from ..analysis.frozen import read_only
 from ..analysis.headscores import HeadScores
 from ..analysis.intervals import mean_interval
 from ..analysis.wording import number, percent
@@ -62,7 +63,7 @@ class DatasetStudy(Drawable):
         total = np.zeros(self.samples.shape[1:])
         for one in self.samples:
             total += np.nan_to_num(one)
-        return total / self.n
+        return read_only(total / self.n)
 
     @property
     def interval(self) -> tuple[np.ndarray, np.ndarray]:

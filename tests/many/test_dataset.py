@@ -33,7 +33,7 @@ def test_samples_are_the_scores_of_each_prompt_to_the_bit(name, asked):
     assert found.per_prompt().position.tolist() == [one.position for one in each]
     assert found.per_prompt().target.tolist() == [one.target for one in each]
     assert (found.scores().exact, found.scores().unit, found.scores().baseline) == (each[0].exact, each[0].unit, each[0].baseline)
-    assert not found.samples.flags.writeable
+    assert not any(values.flags.writeable for values in (found.samples, found.mean, *found.interval, found.n, found.scores().values))
 
 
 def test_a_head_has_the_t_interval_of_its_mean_and_blanks_are_left_out():
