@@ -12,6 +12,7 @@ from ..markup import html_table
 from .frozen import freeze
 from .headscores import HeadScores
 from .intervals import mean_interval
+from .wording import half
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class CausalGain:
             sure = f"gain {mean:.3g} nats ({low:.3g} to {high:.3g})"
         best = ", ".join(f"{head} {self.values[head] / mean:.0%}" for head in self.heads()[:4])
         tested = f"{len(self.tested)} heads tested, {self.baseline}"
-        return f"CausalGain({sure}; of it through {best or 'no tested head'}; {tested}; {self.setting})"
+        return f"CausalGain({sure}; of it through {best or 'no tested head'}; {tested}; {self.setting}{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame().head(20), index=False)

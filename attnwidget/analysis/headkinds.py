@@ -18,6 +18,7 @@ from .frozen import freeze
 from .gain import CausalGain
 from .headscores import HeadScores
 from .thresholds import ROUNDING, threshold_of
+from .wording import half
 
 NONE_FOUND = "none found"
 
@@ -169,7 +170,9 @@ class HeadKinds(Drawable):
             if not rows or rows[-1]["kind"] != kind:
                 rows.append({"kind": kind, "head": one.reason or NONE_FOUND} | said)
         columns = ["kind", "head", "layer", "index", "score", "low", "high", "chance", "excess", "threshold"]
-        return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64", "index": "Int64"})
+        frame = pd.DataFrame(rows, columns=columns).astype({"layer": "Int64", "index": "Int64"})
+        frame.attrs = {name: getattr(self, name) for name in ("setting", "processing", "dtype")}
+        return frame
 
     def describe(self) -> str:
         """One line for under a table: on what, how sure, and where the line is."""
@@ -179,7 +182,7 @@ class HeadKinds(Drawable):
             interval += f", none for {' and '.join(without)}, judged by one query"
         if self._intervals and "quer" in self.samples:
             interval += "; those of one prompt are not independent"
-        return f"{self.setting}; {interval}; found: score ≥ {self.fixed:g} and above chance"
+        return f"{self.setting}; {interval}; found: score ≥ {self.fixed:g} and above chance{half(self.dtype)}"
 
     @property
     def _intervals(self) -> bool:

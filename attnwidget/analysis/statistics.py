@@ -21,6 +21,7 @@ from .method import Progress
 from .patterns import in_parts
 from .sinks import SAID, check_first, nothing_left, rows_to_one
 from .specials import check_special, special_positions
+from .wording import half
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class HeadStatistics:
     def __repr__(self) -> str:
         shape = next(iter(self.values.values())).shape
         note = f"; {self.note}" if self.note else ""
-        return f"HeadStatistics({shape[0]} layers × {shape[1]} heads: {', '.join(self.values)}{note})"
+        return f"HeadStatistics({shape[0]} layers × {shape[1]} heads: {', '.join(self.values)}{note}{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame())

@@ -61,3 +61,8 @@ def listed(things: Sequence[object], most: int = 5) -> str:
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def half(dtype: str) -> str:
+    """ "; bfloat16" for half precision, whose numbers have two or three figures; nothing for any other."""
+    return f"; {dtype}" if dtype in ("float16", "bfloat16") else ""
