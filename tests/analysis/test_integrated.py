@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnwidget import AttnWidgetError, Head, ModelError, load_model
+from attnwidget import AttnWidgetError, Head, ModelError, OutOfMemoryError, load_model
 from attnwidget.analysis.score import score
 from tests.analysis.by_hand import AGAINST, LAST, TARGET, by_hand, doubled, minus_logit_diff, off
 from tests.knap import AGAINST as KNAP_AGAINST
@@ -147,7 +147,7 @@ def test_rows_that_do_not_fit_are_halved(run):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         hook = run.model.source.model.layers[3].mlp.down_proj.register_forward_pre_hook(never)
-        with pytest.raises(torch.cuda.OutOfMemoryError):
+        with pytest.raises(OutOfMemoryError, match="Not enough memory"):
             score(run, "integrated_gradients", metric="entropy", steps=4)
     finally:
         hook.remove()
