@@ -69,7 +69,7 @@ test-hosts: $(HOSTS:%=test-hosts-%)
 test-hosts-%: $(INSTALLED) $(BUILT)
 	$(STAGE) "$(HOST_$*)"
 	@test -x .venv-hosts-$*/bin/python || $(PY) -m venv .venv-hosts-$*
-	@.venv-hosts-$*/bin/python -m pip --disable-pip-version-check install -q $(HOST_$*) pytest jupyter_client
+	@.venv-hosts-$*/bin/python -m pip --disable-pip-version-check install -q $(HOST_$*) pytest jupyter_client hypothesis
 	@for of in $(PY) .venv-hosts-$*/bin/python; do $$of -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])'; done \
 		| { read -r shared; read -r own; echo "$$shared" > "$$own/attnwidget-shared.pth"; }
 	@HF_HUB_OFFLINE=1 PYTHONPATH=. .venv-hosts-$*/bin/python -m pytest -q -p no:cacheprovider $(HOST_TESTS)
