@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..heads import Head
 from ..markup import html_table
 from ..run import AblatedRun, Run
+from .frozen import freeze
 from .pooling import POOLINGS, cosine_distance, l2_distance, pooled, pooled_positions
 
 
@@ -34,6 +35,9 @@ class EmbeddingChange(Drawable):
     baseline: str
     processing: str
     dtype: str
+
+    def __post_init__(self) -> None:
+        freeze(self, "clean", "ablated")
 
     def to_frame(self) -> pd.DataFrame:
         """One row: cosine_distance, l2, and the lengths of both vectors."""

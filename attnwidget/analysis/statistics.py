@@ -16,6 +16,7 @@ from ..heads import Head
 from ..markup import html_table
 from ..run import Run
 from .checked import current
+from .frozen import read_only
 from .headscores import HeadScores
 from .method import Progress
 from .patterns import in_parts
@@ -144,6 +145,9 @@ class HeadStatistics:
     """Heads that were ablated in the run."""
     note: str = ""
     """What was left out of the patterns; empty where nothing was."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", {name: read_only(array) for name, array in self.values.items()})
 
     def describe(self) -> str:
         """One line for under a table: what was read, what was left out, on which weights."""

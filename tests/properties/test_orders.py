@@ -198,6 +198,13 @@ def test_any_order(pair):
     run_state_machine_as_test(type("Orders", (Orders,), {"pair": pair}), settings=checked(2, 6))
 
 
+@pytest.mark.parametrize("name", sorted(QUESTIONS))
+def test_what_a_result_keeps_cannot_be_written_to(name):
+    refused = "embedding"  # a question to models without a head
+    answer = QUESTIONS[name](subject("bert-base" if name == refused else "gpt2").model.run([5, 6, 7, 8, 5, 6]))
+    assert not any(array.flags.writeable for array in arrays_of(answer))
+
+
 def test_the_marks_are_not_blind():
     """Each thing that an operation might leave behind changes a mark."""
     from ..models import fresh
