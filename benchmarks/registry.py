@@ -12,6 +12,7 @@ from .circuits import circuits
 from .figures import Figure
 from .generation import generation
 from .lens import lens
+from .long import long
 from .many import many
 from .measure import bundle, click, first_paint, saved_state
 from .study import study
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "study": study,
     "circuits": circuits,
     "many": many,
+    "long": long,
 }
 
 

@@ -21,13 +21,11 @@ from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import gc
 import importlib
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -48,11 +46,11 @@ from attnwidget.run import Run
 from .clock import seconds
 from .figures import Figure, figure, table
 from .machine import describe
+from .memory import peak
 
 LENGTHS = (14, 40, 256)
 ROUNDS = {14: 5, 40: 3, 256: 2}
 SAMPLE = 10  # heads that a loop is timed on
-MB = 2**20
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def _at(subject: Subject, length: int, rounds: int, on_bridge: bool) -> list[Fig
     run = model.run(ids)
     sample = [heads[round(i * (len(heads) - 1) / (SAMPLE - 1))] for i in range(SAMPLE)]
     batch = torch.tensor([ids], device=model.device)
-    peak = _peak(model.device, lambda: score(run, "ablation"))
+    most = peak(model.device, lambda: score(run, "ablation"))
     clean = subject.bridge(batch)[0, -1]  # not a part of what is multiplied up
     ways: dict[str, Callable[[], object]] = {
         "forward": lambda: model.source(batch, use_cache=False),
@@ -141,10 +139,10 @@ def _at(subject: Subject, length: int, rounds: int, on_bridge: bool) -> list[Fig
         products = _Products(subject, run)
         times["flops"].append(products.seconds())
         times["blocks"].append(products.in_blocks())
-    return _figures(f"{subject.name}, {length} tokens: ", subject, run, times, peak)
+    return _figures(f"{subject.name}, {length} tokens: ", subject, run, times, most)
 
 
-def _figures(where: str, subject: Subject, run: Run, times: dict[str, list[float]], peak: float | None) -> list[Figure]:
+def _figures(where: str, subject: Subject, run: Run, times: dict[str, list[float]], most: float | None) -> list[Figure]:
     n, device = len(subject.heads), subject.model.device.type
     scale = n / SAMPLE
     loop, patching = ([scale * t for t in times[name]] for name in ("loop", "patching"))
@@ -169,8 +167,8 @@ def _figures(where: str, subject: Subject, run: Run, times: dict[str, list[float
     ]
     if "ours, bridge" in times:
         found.append(figure(where + "ours on the bridge / loop", "", ratio(times["ours, bridge"], loop), 1 / 5))
-    if peak is not None:
-        found.append(figure(where + "ours, peak memory", "MB", [peak]))
+    if most is not None:
+        found.append(figure(where + "ours, peak memory", "MB", [most]))
     for name, budget in (("logit_diff", 3), ("kl", 10)):
         found.append(figure(where + f"attribution of {name}, in plain forwards", "", ratio(times[name], times["forward"]), budget))
     return found
@@ -289,31 +287,6 @@ def _weight(module: nn.Module) -> Tensor | None:
     if weight is None or weight.dim() != 2:
         return None
     return weight if isinstance(module, nn.Linear) else weight.T
-
-
-# -- memory -----------------------------------------------------------------------------------------------------------
-
-
-def _peak(device: torch.device, work: Callable[[], object]) -> float | None:
-    """MB beyond what was in use before; None where the system does not say."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        return (torch.cuda.max_memory_allocated(device) - before) / MB
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    except OSError:
-        return None
-    before = _status("VmRSS")
-    work()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(key: str) -> int:
-    return int(re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)[1])
 
 
 def main(arguments: list[str]) -> int:
