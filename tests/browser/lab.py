@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, *, save_widgets: bool = False) -> Iterator[Server]:
+def serve(folder: Path, *, save_widgets: bool = False, without: Sequence[str] = ()) -> Iterator[Server]:
     """JupyterLab on this machine's own interface, with none of the user's settings.
 
-    `save_widgets` turns on "Save Widget State Automatically", which JupyterLab leaves off.
+    `save_widgets` turns on "Save Widget State Automatically", which JupyterLab leaves off; `without` are plugins of its own to leave out.
     """
     homes = {
         "JUPYTER_CONFIG_DIR": "config",
@@ -91,6 +91,11 @@ def serve(folder: Path, *, save_widgets: bool = False) -> Iterator[Server]:
         file = folder / "config/lab/user-settings" / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
+
+    if without:
+        file = folder / "config/labconfig/page_config.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"disabledExtensions": dict.fromkeys(without, True)}))
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
