@@ -103,7 +103,7 @@ class Candidates:
             return {}
         after = trials.after(heads)
         before = trials.measure.before if not heads else after.logits_at(trials.measure.position)[None]
-        measure = replace(trials.measure, metric=METRICS["logit_diff"], target=trials.target, against=first, before=before)
+        measure = replace(trials.measure, metric=METRICS["logit_diff"], target=trials.target, against=first, kept=before)
         gains = self._ask("direct", direct_logit, after, measure, {})
         trials.blocks += trials.run.model.n_layers * _DIRECT if gains else 0
         return {head: -gain for head, gain in gains.items()}
