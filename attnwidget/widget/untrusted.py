@@ -10,6 +10,8 @@ MOST_VALUES = 500_000
 DEEPEST = 16
 LARGEST = 2**53
 """Beyond which a browser has no whole numbers."""
+LARGEST_FLOAT = 3.4e38
+"""Of single precision, about."""
 MOST_SAID = 2000
 """Characters of an error, which may quote what it is about."""
 
@@ -33,8 +35,9 @@ def require_plain(message: object) -> None:
             elif isinstance(value, list):
                 below += value
             elif isinstance(value, (int, float)):
-                if not abs(value) <= LARGEST:  # nor is NaN
-                    raise AttnWidgetError(f"A number of a message must be within ±{LARGEST:,}.")
+                most = LARGEST_FLOAT if isinstance(value, float) else LARGEST
+                if not abs(value) <= most:  # nor is NaN
+                    raise AttnWidgetError(f"A number of a message must be within ±{most:,}.")
             elif value is not None:
                 raise AttnWidgetError(f"A message has texts, numbers, lists and objects, no {type(value).__name__}.")
         values += len(below)

@@ -153,7 +153,8 @@ def test_what_progress_raises_ends_threads_and_keeps_what_is_finished(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             score_dataset(model, IDS_ONLY * 5, executor=pool, checkpoint=tmp_path, progress=stop)
         kept = len(list(tmp_path.glob("*.parquet")))
-        assert 2 <= kept < len(IDS_ONLY) + 1
+        # Two that were done may have been the same prompt, which is one part.
+        assert 1 <= kept < len(IDS_ONLY) + 1
         assert model.lock.acquire(blocking=False), "no pass goes on behind our back"
         model.lock.release()
         np.testing.assert_array_equal(score_dataset(model, IDS_ONLY, checkpoint=tmp_path).samples, score_dataset(model, IDS_ONLY).samples)
