@@ -14,35 +14,25 @@ from ..analysis.headkinds import HeadKinds, KindScores
 from ..analysis.headscores import HeadScores
 from ..analysis.kinds import KINDS, NO_REPEATS
 from ..analysis.statistics import STATISTICS
-from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head
 from ..markup import escaped, html_table
-from .results import PARTS, Gathered, PromptFailure, check_part, counted, head_columns, over_prompts, prompts_frame, sealed
+from .results import PARTS, OverPrompts, check_part, counted, head_columns, over_prompts, prompts_frame, sealed
 
 EACH = ("tokens", "chances")
 
 
 @dataclass(frozen=True)
-class DatasetKinds(Drawable):
+class DatasetKinds(OverPrompts):
     """What `detect_dataset` found. `samples[name]` is [prompt, layer, head], NaN where the prompt does not have the number (no repeats) or
     failed; `kinds` judges the means as `detect_heads` judges those of one prompt."""
 
-    found: Gathered
     names: tuple[str, ...]
     threshold: float
 
     @property
     def samples(self) -> Mapping[str, np.ndarray]:
         return self.found.arrays
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.found.prompts
-
-    @property
-    def failures(self) -> tuple[PromptFailure, ...]:
-        return self.found.failures
 
     @cached_property
     def _summary(self) -> dict[str, dict[str, np.ndarray]]:

@@ -14,6 +14,7 @@ import pandas as pd
 from ..analysis.checked import switch
 from ..analysis.intervals import summarised
 from ..analysis.method import Progress
+from ..drawable import Drawable
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
 from .driver import check_executor, drive, threads_for
@@ -72,6 +73,21 @@ class Gathered:
         """A fact that prompts have in common, `apart` where they have not."""
         values = self.shared[fact]
         return values[0] if len(values) == 1 else apart
+
+
+@dataclass(frozen=True)
+class OverPrompts(Drawable):
+    """What the results about many prompts have in common: which prompts there were, and which of them failed."""
+
+    found: Gathered
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return self.found.prompts
+
+    @property
+    def failures(self) -> tuple[PromptFailure, ...]:
+        return self.found.failures
 
 
 def gather(

@@ -10,34 +10,24 @@ import pandas as pd
 
 from ..analysis.headscores import HeadScores
 from ..analysis.score import METHODS
-from ..drawable import Drawable
 from ..heads import Head
 from ..markup import escaped, html_table
-from .results import PARTS, Gathered, PromptFailure, check_part, counted, over_prompts, prompts_frame
+from .results import PARTS, OverPrompts, check_part, counted, over_prompts, prompts_frame
 
 EACH = ("tokens", "position", "target", "against")
 
 
 @dataclass(frozen=True)
-class DatasetScores(Drawable):
+class DatasetScores(OverPrompts):
     """What `score_dataset` found. `mean`, `low`, `high` and `n` are [layer, head]: Student's t interval over the prompts in which the head
     has a score. Prompts are taken to be drawn independently from those that are meant; heads are not corrected for being many."""
 
-    found: Gathered
     method: str
 
     @property
     def samples(self) -> np.ndarray:
         """[prompt, layer, head] in the order of the prompts, NaN where undefined; all of it where the prompt failed."""
         return self.found.arrays["values"]
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.found.prompts
-
-    @property
-    def failures(self) -> tuple[PromptFailure, ...]:
-        return self.found.failures
 
     @cached_property
     def _summary(self) -> dict[str, np.ndarray]:

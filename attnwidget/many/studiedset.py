@@ -15,37 +15,28 @@ from ..analysis.frozen import read_only
 from ..analysis.headscores import HeadScores
 from ..analysis.intervals import mean_interval
 from ..analysis.wording import number, percent
-from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..heads import Head
 from ..markup import escaped, html_table
-from .results import Gathered, PromptFailure, counted, head_columns, prompts_frame
+from .results import OverPrompts, counted, head_columns, prompts_frame
 
-EACH = ("tokens", "position", "target", "verdict", "heads", "margin_before", "margin", "kl", "first_before", "first", "flipped", "sets")
-EACH = (*EACH, "forwards")
+EACH = (
+    *("tokens", "position", "target", "verdict", "heads", "margin_before", "margin", "kl"),
+    *("first_before", "first", "flipped", "sets", "forwards"),
+)
 _SHARES = {"share": "share of prompts", "low": "lower end of the interval", "high": "upper end of the interval"}
 
 
 @dataclass(frozen=True)
-class DatasetStudy(Drawable):
+class DatasetStudy(OverPrompts):
     """What `study_dataset` found. A prompt is changed (`flipped`) where the set found for it makes another token the first choice: with a
     target the target, without one any. Shares are of the prompts that were studied, with Wilson's interval for a share."""
-
-    found: Gathered
 
     @property
     def samples(self) -> np.ndarray:
         """[prompt, layer, head]: 1 where the head is in the set found for the prompt (without a target, the set that moves its answer
         most), 0 where it is not or no set was found, NaN where the prompt failed."""
         return self.found.arrays["member"]
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return self.found.prompts
-
-    @property
-    def failures(self) -> tuple[PromptFailure, ...]:
-        return self.found.failures
 
     @property
     def n(self) -> int:

@@ -92,9 +92,9 @@ def heads(args: dict, model: Model) -> list[Head]:
     return found
 
 
-def maps(args: dict, run: Run) -> list[Head]:
-    """Heads whose maps of this run are asked for: as many as an answer has room for, or none."""
-    found = parse_heads(args.get("heads") or [], run.model.n_layers, run.model.n_heads)
+def maps(args: dict, run: Run, *, least: int = 0) -> list[Head]:
+    """Heads whose maps of this run are asked for: as many as an answer has room for, and none where `least` is 0."""
+    found = heads(args, run.model) if least else parse_heads(args.get("heads") or [], run.model.n_layers, run.model.n_heads)
     tokens = len(run.ids)
     most = max(4, MAPS_BYTES // (4 * tokens**2))
     if len(found) > most:

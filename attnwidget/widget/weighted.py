@@ -23,8 +23,7 @@ def weighted(run: AblatedRun, args: dict, job: Job) -> dict:
     """`Weighted` in js/src/source/ops.ts. An ablated head whose z is no longer its pattern times its values has a map of NaN."""
     model = run.model
     kind = arguments.choice(args, "kind", WEIGHTED)
-    arguments.heads(args, model)
-    heads = arguments.maps(args, run)
+    heads = arguments.maps(args, run, least=1)
     question = {}
     if kind == "signed":
         names = {name: arguments.text(args, name) or None for name in ("target", "against")}
