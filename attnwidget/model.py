@@ -113,6 +113,11 @@ class Model:
         return self._anatomy.dtype
 
     @property
+    def precision(self) -> str:
+        """The name of `dtype`, as results say it: "float32", "bfloat16"."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def lock(self) -> threading.RLock:
         """Held during every pass through the model."""
         return self.engine.lock
@@ -181,5 +186,5 @@ class Model:
         return (
             f"Model({self.name}: {self.n_layers} layers × {self.n_heads} heads, "
             f"{'causal' if self.causal else 'bidirectional'}, {self.vocabulary.special}, {self.processing}, "
-            f"{str(self.dtype).removeprefix('torch.')}, {self.device}, {state})"
+            f"{self.precision}, {self.device}, {state})"
         )

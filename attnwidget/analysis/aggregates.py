@@ -191,5 +191,5 @@ def _aggregate(run: Run, values: np.ndarray, label: str, formula: str, caution: 
         tokens=tuple(run.tokens),
         conditional=run.ablation.heads,
         processing=run.model.processing,
-        dtype=str(run.model.dtype).removeprefix("torch."),
+        dtype=run.model.precision,
     )

@@ -74,7 +74,7 @@ def causal_gain(
             done += len(indices)
             if progress is not None:
                 progress(done, total, "Ablating heads on repeats")
-    dtype = str(model.dtype).removeprefix("torch.")
+    dtype = model.precision
     return CausalGain(clean, drops, tested, float(share), repeats.setting, baseline, model.processing, dtype)
 
 

@@ -15,6 +15,7 @@ from ..heads import Head
 from ..markup import html_table
 from .edgegraph import EdgeGraph, Input
 from .secondprompt import Token
+from .wording import half
 
 if TYPE_CHECKING:
     import networkx
@@ -139,6 +140,7 @@ class Circuit(Drawable):
     minimality: tuple[Minimality, ...] = ()
     shape: tuple[int, int] = field(default=(0, 0))
     """Layers and heads of the model."""
+    dtype: str = ""
 
     def __post_init__(self) -> None:
         self.scores.flags.writeable = self.mask.flags.writeable = False
@@ -162,7 +164,8 @@ class Circuit(Drawable):
     # -- tables -------------------------------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per edge, the largest |effect| first: edge, source, target, input, readers, score, effect, without."""
+        """One row per edge, the largest |effect| first: edge, source, target, input, readers, score, effect, without;
+        `attrs` says how it was made."""
         rows = [
             {
                 "edge": edge.label,
@@ -177,7 +180,9 @@ class Circuit(Drawable):
             for edge in self.edges
         ]
         columns = ["edge", "source", "target", "input", "readers", "score", "effect", "without"]
-        return pd.DataFrame(rows, columns=columns).astype({"score": float, "effect": float, "without": float})
+        frame = pd.DataFrame(rows, columns=columns).astype({"score": float, "effect": float, "without": float})
+        frame.attrs = self._said()
+        return frame
 
     def nodes_frame(self) -> pd.DataFrame:
         """One row per node in the order of the model: node, kind, layer, head, roles, shown, change (of minimality)."""
@@ -272,6 +277,7 @@ class Circuit(Drawable):
             "cpr",
             "cmd",
             "note",
+            "dtype",
         )
         tokens = {name: None if (token := getattr(self, name)) is None else token.token for name in ("target", "against")}
         return {name: getattr(self, name) for name in names} | tokens
@@ -281,7 +287,7 @@ class Circuit(Drawable):
         for name, value in (("faithfulness", self.faithfulness), ("CPR", self.cpr), ("CMD", self.cmd)):
             if value is not None and not math.isnan(value):
                 parts.append(f"{name} {value:.3g}")
-        return f"Circuit({self.label}: {'; '.join(parts)})"
+        return f"Circuit({self.label}: {'; '.join(parts)}{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame(), index=False)

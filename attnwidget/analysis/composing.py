@@ -140,7 +140,7 @@ def composition(model: Model, *, seed: int = 0, progress: Progress | None = None
         seed=seed,
         formula="‖W_OV¹ X‖ / (‖W_OV¹‖ ‖X‖), X = W_QK², W_QK²ᵀ, W_OV² for q, k, v",
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
     )
 
 

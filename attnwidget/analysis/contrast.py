@@ -108,7 +108,7 @@ def compare(
         undefined=undefined,
         renormalised=renormalise,
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
         run=run,
         other=other,
     )

@@ -164,6 +164,7 @@ class _Search:
             scores=scores,
             mask=mask,
             shape=(model.n_layers, model.n_heads),
+            dtype=model.precision,
         )
 
     def _with_edges(

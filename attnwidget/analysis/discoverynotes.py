@@ -45,7 +45,7 @@ def note(asked: CircuitQuestion, taken: int, kept: int) -> str:
     elif kept == 0:
         top = "the top edge does not lie" if taken == 1 else f"none of the top {taken} edges lies"
         parts.append(f"{top} on a path from embed to logits within them: take more")
-    parts += [run.model.processing, str(run.model.dtype).removeprefix("torch.")]
+    parts += [run.model.processing, run.model.precision]
     line = "; ".join(parts)
     return f"{line[0].upper()}{line[1:]}."
 

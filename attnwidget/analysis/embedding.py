@@ -85,7 +85,7 @@ def change_of(run: Run, ablation: Ablation, clean: Tensor, ablated: Tensor, pool
         heads=ablation.heads,
         baseline=ablation.describe() if ablation.heads else "nothing ablated",
         processing=run.model.processing,
-        dtype=str(run.model.dtype).removeprefix("torch."),
+        dtype=run.model.precision,
     )
 
 

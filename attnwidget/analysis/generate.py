@@ -87,6 +87,7 @@ def generate(
             cached=streams[-1].cached,
             note=note,
             prompt_ids=run.ids,
+            dtype=run.model.precision,
         )
 
     while any(stream.ended is None for stream in streams):
@@ -155,7 +156,7 @@ def _note(run: Run, sampling: Sampling, seed: int, cached: bool, wanted: bool) -
     if not cached:
         why = "this model keeps no key-value cache" if model.engine.anatomy.step is None else "a key-value cache gives other numbers here"
         parts.append("whole passes" + (f": {why}" if wanted and is_local(run) else ""))
-    parts += [model.processing, str(model.dtype).removeprefix("torch.")]
+    parts += [model.processing, model.precision]
     line = "; ".join(parts)
     return f"{line[0].upper()}{line[1:]}."
 

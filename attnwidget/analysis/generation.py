@@ -13,6 +13,7 @@ from ..drawable import Drawable
 from ..errors import AttnWidgetError
 from ..markup import html_table
 from .outcome import Pair
+from .wording import half
 
 Side = Literal["control", "ablated"]
 Ended = Literal["end of text", "length", "context"]
@@ -79,6 +80,7 @@ class Generation(Drawable):
     cached: bool
     note: str
     prompt_ids: tuple[int, ...]
+    dtype: str = ""
 
     def ids(self, which: Side = "control") -> list[int]:
         """Prompt and generated tokens of one side, for `model.run(...)`."""
@@ -89,7 +91,8 @@ class Generation(Drawable):
         return [*self.prompt_ids, *(step.id for step in side.steps)]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per generated token: id, token and probability of the control and, where heads are ablated, of the ablated side."""
+        """One row per generated token: id, token and probability of the control and, where heads are ablated, of the ablated side;
+        `attrs` says how it was made."""
         sides = {"control": self.control.steps} | ({"ablated": self.ablated.steps} if self.ablated else {})
         columns = [f"{side}_{name}" for side in sides for name in ("id", "token", "probability")]
         rows = [
@@ -97,14 +100,16 @@ class Generation(Drawable):
             for steps in zip_longest(*sides.values())
         ]
         frame = pd.DataFrame(rows, columns=columns)
-        return frame.astype({name: "Int64" for name in columns if name.endswith("_id")}).rename_axis("step")
+        frame = frame.astype({name: "Int64" for name in columns if name.endswith("_id")}).rename_axis("step")
+        frame.attrs = {"note": self.note, "dtype": self.dtype}
+        return frame
 
     def __repr__(self) -> str:
         if self.ablated is None:
-            return f"Generation({_short(self.control.text)}; nothing ablated)"
+            return f"Generation({_short(self.control.text)}; nothing ablated{half(self.dtype)})"
         where = "the same tokens" if self.diverges is None else f"they differ from token {self.diverges}"
         kl = "" if self.forced is None else f"; KL {self.forced.kl:.4g} nats on the {self.forced.on} text"
-        return f"Generation({_short(self.control.text)} → {_short(self.ablated.text)}; {where}{kl})"
+        return f"Generation({_short(self.control.text)} → {_short(self.ablated.text)}; {where}{kl}{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame())

@@ -179,7 +179,7 @@ class HeadKinds(Drawable):
         without = [one.label for one in self.kinds.values() if not one.reason and np.isnan(one.low).all()]
         interval = f"{100 * self.level:g} % t interval over {self.samples}" if self._intervals else f"{self.samples}, so no interval"
         if self._intervals and without:
-            interval += f", none for {' and '.join(without)}, judged by one query"
+            interval += f", none for {' and '.join(without)}, of which there is one"
         if self._intervals and "quer" in self.samples:
             interval += "; those of one prompt are not independent"
         return f"{self.setting}; {interval}; found: score ≥ {self.fixed:g} and above chance{half(self.dtype)}"

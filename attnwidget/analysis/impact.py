@@ -11,6 +11,7 @@ import torch
 from ..errors import ModelError
 from ..run import AblatedRun
 from .frozen import freeze
+from .wording import half
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class LayerImpact:
     total: np.ndarray
     by_position: np.ndarray
     tokens: tuple[str, ...]
+    dtype: str = ""
 
     def __post_init__(self) -> None:
         freeze(self, "total", "by_position")
@@ -32,10 +34,12 @@ class LayerImpact:
         """One row per layer: total, and a column for each position. Row `n_layers` is what the last block returns."""
         frame = pd.DataFrame(self.by_position, columns=[f"{i}: {token}" for i, token in enumerate(self.tokens)])
         frame.insert(0, "total", self.total)
-        return frame.rename_axis("layer")
+        frame = frame.rename_axis("layer")
+        frame.attrs = {"dtype": self.dtype}
+        return frame
 
     def __repr__(self) -> str:
-        return f"LayerImpact({len(self.total) - 1} layers; the stream's end moves by {self.total[-1]:.1%})"
+        return f"LayerImpact({len(self.total) - 1} layers; the stream's end moves by {self.total[-1]:.1%}{half(self.dtype)})"
 
 
 def layer_impact(run: AblatedRun) -> LayerImpact:
@@ -45,4 +49,4 @@ def layer_impact(run: AblatedRun) -> LayerImpact:
     clean, ablated = (torch.stack([x[0].detach().float().cpu() for x in of._resid]).double() for of in (run.clean, run))
     moved, size = (ablated - clean).norm(dim=-1), clean.norm(dim=-1)
     total = moved.norm(dim=-1) / size.norm(dim=-1)
-    return LayerImpact(total.float().numpy(), (moved / size).float().numpy(), tuple(run.tokens))
+    return LayerImpact(total.float().numpy(), (moved / size).float().numpy(), tuple(run.tokens), run.model.precision)

@@ -131,7 +131,7 @@ def detect_heads(
         samples=_samples(several, alone),
         fixed=float(threshold),
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
         conditional=subject.ablation.heads if isinstance(subject, Run) else (),
     )
 

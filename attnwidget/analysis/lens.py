@@ -20,6 +20,7 @@ from ..metrics import best
 from ..run import AblatedRun, Run
 from .frozen import freeze
 from .measure import named
+from .wording import half
 
 Progress = Callable[[int, int, str], None]
 _CHUNK = 128  # positions whose logits are in memory at once, as in `run.py`
@@ -59,14 +60,15 @@ class LogitLens(Drawable):
     entropy: np.ndarray
     kl: np.ndarray
     note: str
+    dtype: str = ""
 
     def __post_init__(self) -> None:
         freeze(self, "target_ids", "top_ids", "top_probabilities", "target_probability", "target_rank", "entropy", "kl")
 
     def to_frame(self) -> pd.DataFrame:
         """One row per point and position: layer, site, position, token, top, probability, target, target_probability, target_rank,
-        entropy, kl."""
-        return pd.DataFrame(
+        entropy, kl. `attrs` says how it was made."""
+        frame = pd.DataFrame(
             [
                 {
                     "layer": point.layer,
@@ -85,6 +87,8 @@ class LogitLens(Drawable):
                 for j, position in enumerate(self.positions)
             ]
         )
+        frame.attrs = {"note": self.note, "dtype": self.dtype}
+        return frame
 
     def table(self) -> pd.DataFrame:
         """The first choices, one row per point and one column per position."""
@@ -94,7 +98,7 @@ class LogitLens(Drawable):
 
     def __repr__(self) -> str:
         answer = self.top_tokens[int(self.top_ids[-1, -1, 0])]
-        return f"LogitLens({len(self.points)} points × {len(self.positions)} positions; in the end {answer!r})"
+        return f"LogitLens({len(self.points)} points × {len(self.positions)} positions; in the end {answer!r}{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.table())
@@ -174,6 +178,7 @@ def logit_lens(
         target_tokens=tuple(model.token(int(i)) for i in torch.cat(targets)),
         top_tokens={i: model.token(i) for i in ids},
         note=_note(run),
+        dtype=model.precision,
         **stacked,
     )
 
@@ -262,5 +267,5 @@ def _log_probabilities(logits: Tensor) -> Tensor:
 def _note(run: Run) -> str:
     model = run.model
     what = f"{run.ablation.describe()}, " if isinstance(run, AblatedRun) and run.heads else ""
-    dtype = str(model.dtype).removeprefix("torch.")
+    dtype = model.precision
     return f"The model's own final norm and unembedding over the stream at each point, {what}{model.processing}, {dtype}."

@@ -13,6 +13,7 @@ from ..drawable import Drawable
 from ..markup import html_table
 from ..run import AblatedRun, Run
 from .measure import named
+from .wording import half
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class Outcome(Drawable):
     kl: float | None
     entropy: Pair
     note: str
+    dtype: str = ""
 
     def to_frame(self) -> pd.DataFrame:
-        """The rows as a table: token, id, and probability, logit and rank of the clean and the ablated run."""
-        return pd.DataFrame(
+        """The rows as a table: token, id, and probability, logit and rank of the clean and the ablated run.
+        `attrs` says how it was made."""
+        frame = pd.DataFrame(
             [
                 {
                     "token": row.token,
@@ -75,13 +78,15 @@ class Outcome(Drawable):
                 for row in self.rows
             ]
         )
+        frame.attrs = {"note": self.note, "dtype": self.dtype}
+        return frame
 
     def __repr__(self) -> str:
         clean = f"{self.clean_top.token!r} {self.clean_top.clean.probability:.1%}"
         if self.kl is None:
-            return f"Outcome({clean}; nothing ablated)"
+            return f"Outcome({clean}; nothing ablated{half(self.dtype)})"
         ablated = f"{self.ablated_top.token!r} {self.ablated_top.ablated.probability:.1%}"
-        return f"Outcome({clean} → {ablated}; KL {self.kl:.4g} nats)"
+        return f"Outcome({clean} → {ablated}; KL {self.kl:.4g} nats{half(self.dtype)})"
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame())
@@ -149,6 +154,7 @@ def outcome_of(
         kl=metrics.kl(clean.logits, other.logits) if other else None,
         entropy=Pair(metrics.entropy(clean.logits), metrics.entropy(other.logits) if other else None),
         note=_note(run, ablation, at),
+        dtype=model.precision,
     )
 
 

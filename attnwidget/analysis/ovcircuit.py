@@ -99,7 +99,7 @@ def ov(
         seed=seed,
         shares_values_with=tuple(type(asked)(asked.layer, h) for h in range(model.n_heads) if layer.group(h) == group and h != asked.head),
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
     )
 
 

@@ -20,7 +20,7 @@ from .headscores import HeadScores
 from .method import Progress
 from .reading import Reading
 from .sentences import PARTS, Sentence
-from .wording import listed
+from .wording import half, listed
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,19 @@ class Overview(Drawable):
 
     sentences: tuple[Sentence, ...]
     note: str
+    dtype: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row per sentence: text, value, unit, method, kind, heads (their names), query, key."""
         rows = [asdict(one) | {"heads": ", ".join(map(str, one.heads))} for one in self.sentences]
         frame = pd.DataFrame(rows, columns=["text", "value", "unit", "method", "kind", "heads", "query", "key"])
-        return frame.astype({"query": "Int64", "key": "Int64"})
+        frame = frame.astype({"query": "Int64", "key": "Int64"})
+        frame.attrs = {"note": self.note, "dtype": self.dtype}
+        return frame
 
     def __repr__(self) -> str:
         lines = [f"{i}. {one.text}" for i, one in enumerate(self.sentences, 1)]
-        return "\n".join([f"Overview({len(lines)} sentences)", *lines, *filter(None, [self.note])])
+        return "\n".join([f"Overview({len(lines)} sentences{half(self.dtype)})", *lines, *filter(None, [self.note])])
 
     def _repr_html_(self) -> str:
         items = (f"<li>{escaped(one.text)}<br><small>{escaped(one.method)}</small></li>" for one in self.sentences)
@@ -81,7 +84,7 @@ def overview(
         except AttnWidgetError as reason:
             reading.left_out.setdefault(str(reason), []).append(about)
     notes = [_relative_to(run), *(f"Left out, {listed(parts)}: {reason}" for reason, parts in reading.left_out.items())]
-    return Overview(tuple(sorted(sentences, key=_found_nothing)), " ".join(filter(None, notes)))
+    return Overview(tuple(sorted(sentences, key=_found_nothing)), " ".join(filter(None, notes)), run.model.precision)
 
 
 def _found_nothing(one: Sentence) -> bool:

@@ -119,7 +119,7 @@ def qk_circuit(
         shares_keys_with=tuple(Head(asked.layer, h) for h in range(model.n_heads) if layer.group(h) == group and h != asked.head),
         note=_note(weights, law, turned is not None),
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
     )
 
 

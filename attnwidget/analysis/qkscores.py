@@ -134,7 +134,7 @@ def qk(run: Run, head: HeadLike) -> QKScores:
         note=_note(run, given, found, biases is not None, rotary),
         conditional=run.ablation.heads,
         processing=run.model.processing,
-        dtype=str(run.model.dtype).removeprefix("torch."),
+        dtype=run.model.precision,
     )
 
 

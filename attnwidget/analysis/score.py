@@ -238,7 +238,7 @@ def score_each(
             mode=mode if chosen.modes != () else None,
             baseline=baseline if found.baseline is None else found.baseline,
             processing=model.processing,
-            dtype=str(model.dtype).removeprefix("torch."),
+            dtype=model.precision,
             conditional=run.ablation.heads,
             condition=run.ablation.describe() if run.ablation.heads else "",
             extra=found.extra,

@@ -158,7 +158,7 @@ def attention_sources(run: Run, head: HeadLike, query: int, key: int, progress: 
         cap=found.law.cap,
         conditional=run.ablation.heads,
         processing=run.model.processing,
-        dtype=str(run.model.dtype).removeprefix("torch."),
+        dtype=run.model.precision,
     )
 
 

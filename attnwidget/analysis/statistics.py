@@ -236,7 +236,7 @@ def _read(run: Run, names: Sequence[str], progress: Progress | None, first: str,
             rows = Rows(rows_to_one(some, rounding) if first == "renormalise" else some, visible, left_out, marks, rounding)
             for name in names:
                 values[name][layer, heads] = STATISTICS[name].function(rows).cpu().numpy()
-    dtype = str(model.dtype).removeprefix("torch.")
+    dtype = model.precision
     note = "; ".join(part for part in (SAID[first], _discounted(run, marks, first) if special == "discount" else "") if part)
     return HeadStatistics(values, model.processing, dtype, run.ablation.heads, note)
 

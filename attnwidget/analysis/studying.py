@@ -142,7 +142,7 @@ class Prepared:
             baseline=self.ablation.describe(),
             conditional=run.ablation.heads,
             processing=model.processing,
-            dtype=str(model.dtype).removeprefix("torch."),
+            dtype=model.precision,
         )
         if not made.heads or self.how is None:
             return made
@@ -170,7 +170,7 @@ class Prepared:
                 parts.append("no single run.ablate does both")
         parts += [f"no {_LISTS[name]}: {reason.rstrip('.')}" for name, reason in search.candidates.refused.items()]
         parts += [f"beam {plan.beam}, {plan.candidates} candidates a list, seed {plan.seed}"]
-        parts += [model.processing, str(model.dtype).removeprefix("torch."), "exact"]
+        parts += [model.processing, model.precision, "exact"]
         return f"{'; '.join(parts)}."
 
 

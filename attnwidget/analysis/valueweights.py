@@ -229,7 +229,7 @@ def value_weighted(
         against=asked.against,
         conditional=run.ablation.heads,
         processing=model.processing,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=model.precision,
     )
 
 

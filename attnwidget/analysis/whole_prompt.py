@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..run import AblatedRun
 from .outcome import Pair
+from .wording import half
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,18 @@ class WholePrompt:
 
     perplexity: Pair
     top1_changed: float | None
+    dtype: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row: perplexity_clean, perplexity_ablated, top1_changed; NaN where a number is undefined."""
         row = {"perplexity_clean": self.perplexity.clean, "perplexity_ablated": self.perplexity.ablated, "top1_changed": self.top1_changed}
-        return pd.DataFrame([row], dtype=float)
+        frame = pd.DataFrame([row], dtype=float)
+        frame.attrs = {"dtype": self.dtype}
+        return frame
 
     def __repr__(self) -> str:
         changed = "nothing ablated" if self.top1_changed is None else f"first choice changed at {self.top1_changed:.0%} of positions"
-        return f"WholePrompt(perplexity {self.perplexity.clean} → {self.perplexity.ablated}; {changed})"
+        return f"WholePrompt(perplexity {self.perplexity.clean} → {self.perplexity.ablated}; {changed}{half(self.dtype)})"
 
 
 def whole_prompt(run: AblatedRun) -> WholePrompt:
@@ -35,6 +39,6 @@ def whole_prompt(run: AblatedRun) -> WholePrompt:
     ablated = bool(run.ablation.heads)
     changed = run.top1_changed() if ablated and run.model.answer in ("next", "mask") else None
     if run.model.answer != "next":
-        return WholePrompt(Pair(None, None), changed)
+        return WholePrompt(Pair(None, None), changed, run.model.precision)
     values = (run.clean.perplexity(), run.perplexity() if ablated else math.nan)
-    return WholePrompt(Pair(*(None if math.isnan(value) else value for value in values)), changed)
+    return WholePrompt(Pair(*(None if math.isnan(value) else value for value in values)), changed, run.model.precision)

@@ -24,7 +24,7 @@ EVERY_METRIC = {**METRICS, **EMBEDDING_METRICS}
 def facts(model: Model) -> dict:
     """`Facts` of js/src/source/ops.ts."""
     return {
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": model.precision,
         "device": str(model.device),
         "n_ctx": model.n_ctx,
         "processing": model.processing,

@@ -172,7 +172,7 @@ def test_one_prompt_has_an_interval_over_its_queries(model):
 def test_what_intervals_are_over_is_said_as_it_is(model, hand_built):
     over = {
         tuple(induction_prompt()): "95 % t interval over 16 queries, of which 8 repeat; those of one prompt are not independent",
-        (0, 5, 6, 7, 5): "over 4 queries, of which 1 repeats, none for induction and duplicate token, judged by one query; those",
+        (0, 5, 6, 7, 5): "over 4 queries, of which 1 repeats, none for induction and duplicate token, of which there is one; those",
     }
     for ids, said in over.items():
         assert said in detect_heads(hand_built.run(list(ids))).describe()

@@ -11,17 +11,32 @@ from attnwidget import (
     compare,
     composition,
     detect_heads,
+    discover_circuit,
+    generate,
     head_statistics,
+    layer_impact,
     load_model,
+    logit_lens,
     ov,
+    overview,
     qk,
     score,
     study,
     value_weighted,
 )
+from attnwidget.analysis import outcome, whole_prompt
 
 IDS = [3, 7, 12, 7, 3, 9, 20, 7, 12]
 RESULTS = {
+    "outcome": lambda run: outcome(run),
+    "ablated outcome": lambda run: outcome(run.ablate(["L1H1"])),
+    "whole prompt": lambda run: whole_prompt(run.ablate(["L1H1"])),
+    "impact": lambda run: layer_impact(run.ablate(["L1H1"])),
+    "lens": lambda run: logit_lens(run),
+    "generation": lambda run: generate(run, 2),
+    "ablated generation": lambda run: generate(run.ablate(["L1H1"]), 2),
+    "overview": lambda run: overview(run),
+    "circuit": lambda run: discover_circuit(run, [3, 7, 12, 8, 3, 9, 20, 7, 12], edges=5, random=2, checks=False),
     "scores": lambda run: score(run),
     "statistics": lambda run: head_statistics(run),
     "kinds": lambda run: detect_heads(run.model, sequences=2),

@@ -31,7 +31,7 @@ def made_of(run: Run, *, patterns: bool = False) -> str:
     model, off = run.model, run.ablation.heads
     how = f"run with {heads_named(off)} ablated ({run.ablation.describe()})" if off else "clean run"
     kept = "an ablated head's map is its clean pattern" if patterns and off and MODES[run.ablation.mode].acts_on == "z" else ""
-    return "; ".join(part for part in (model.name, how, kept, model.processing, str(model.dtype).removeprefix("torch."), "exact") if part)
+    return "; ".join(part for part in (model.name, how, kept, model.processing, model.precision, "exact") if part)
 
 
 def thumbnails(run: Run, most: int = _THUMBNAIL) -> np.ndarray:
