@@ -1,8 +1,7 @@
-"""What stands out: every number said is one that was computed another way, and what cannot be said is said to be left out."""
+"""What stands out: every number said is one that was computed another way."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from functools import cache
@@ -10,33 +9,18 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-import transformers as tf
 
 from attnwidget import load_model
-from attnwidget.analysis.headscores import HeadScores
-from attnwidget.analysis.origin import origin
 from attnwidget.analysis.overview import Overview, overview
-from attnwidget.analysis.reading import Reading
-from attnwidget.analysis.score import score, score_each
 from attnwidget.analysis.sentences import LARGEST, NAMED
 from attnwidget.analysis.wording import listed, number, percent, token
-from attnwidget.errors import PositionError, TokenError
 from attnwidget.heads import Head
 
 from ..conftest import PROMPT
-from ..models import HEADS, IDS, LAYERS, Subject, induction_model, induction_prompt, subject, tokenizer, wide
+from ..models import IDS, Subject, induction_model, induction_prompt, subject
+from .sentences_read import EVERY, Twin, of_kind, read
 
-EVERY = [Head(layer, head) for layer in range(LAYERS) for head in range(HEADS)]
 FIGURE = re.compile(r"[<>]?−?\d+(?:\.\d+)?(?:e−?\d+)?%?")
-
-
-def of_kind(found: Overview, kind: str) -> list:
-    return [one for one in found.sentences if one.kind == kind]
-
-
-@cache
-def read(name: str) -> Overview:
-    return overview(subject(name).model.run(IDS))
 
 
 def figures(text: str) -> list[str]:
@@ -146,30 +130,6 @@ def test_equal_heads_come_in_the_order_of_the_model_and_twice_the_same(ind):
 
 
 # -- random models: their untouched twins ------------------------------------------------------------------------------
-
-
-class Twin:
-    """The same numbers from hooks on an untouched copy, one forward per head."""
-
-    def __init__(self, of: Subject, ids: list[int] = IDS, at: int = -1, off: tuple[Head, ...] = ()):
-        self.of, self.ids, self.off = of, ids, off
-        self.at = 0 if of.spec.answer == "class" else at
-        self.before = self.row(list(off))
-        self.p = self.before.softmax(-1)
-        self.first, self.second = self.before.topk(2).indices.tolist()
-        self.heads = [head for head in EVERY if head not in off]
-        self.after = {head: self.row([*off, head]) for head in self.heads}
-        self.kl = {head: (self.p * (self.p.log() - row.log_softmax(-1))).sum().item() for head, row in self.after.items()}
-
-    def row(self, heads: list[Head]) -> torch.Tensor:
-        return (self.of.zeroed(heads, self.ids) if heads else self.of.clean(self.ids)).double()[self.at]
-
-    def drop(self, target: int, against: int) -> dict[Head, float]:
-        before = self.before[target] - self.before[against]
-        return {head: (before - (row[target] - row[against])).item() for head, row in self.after.items()}
-
-    def by_kl(self) -> list[Head]:
-        return sorted(self.heads, key=lambda head: -self.kl[head])
 
 
 @cache
@@ -287,301 +247,6 @@ def test_the_depth_is_where_a_logit_lens_on_the_twins_own_states_has_the_answer_
     p = rows.double().softmax(-1)
     there = percent(p[since, firsts[-1]].item())
     assert figures(said.text) == ([there] if since == 0 else [percent(p[since - 1, firsts[since - 1]].item()), there])
-
-
-# -- the first choice ---------------------------------------------------------------------------------------------------
-
-
-def test_of_equal_first_choices_one_rule_is_told_everywhere():
-    """Five tokens without a repeat: the induction head copies them all alike, so two tie for first, and dead heads leave that so."""
-    run = load_model(induction_model()).run(induction_prompt()[:5])
-    logits = run.logits_at()
-    tied = (logits == logits.max()).nonzero()[:, 0].tolist()
-    assert len(tied) > 1
-    found = overview(run)
-    (answer,), (choice,) = of_kind(found, "answer"), of_kind(found, "first_choice")
-    first = run.model.token(tied[0])
-    assert f"go on with {token(first)}, " in answer.text and f"second is {token(run.model.token(tied[1]))}, " in answer.text
-    changed = []
-    for head in [Head(layer, head) for layer in range(2) for head in range(3)]:
-        after = run.ablate([head]).logits_at()
-        if after[tied[0]] < after.max():
-            changed.append(head)
-    # Without the induction head or the one it reads, all logits are 0 or turned round.
-    assert set(choice.heads) == set(changed) and choice.value == len(changed)
-    for one in of_kind(found, "effect"):
-        if len(one.heads) == 1 and one.heads[0] not in changed:
-            assert "comes first" not in one.text
-
-
-def test_a_head_after_which_the_old_first_choice_still_ties_is_not_said_to_change_it():
-    """The old first choice is above the other one in its id: the lowest id alone would call another first."""
-    run, head = load_model(induction_model()).run(induction_prompt()), Head(0, 0)
-    before, after = int(run.logits_at().argmax()), run.ablate([head]).logits_at()
-    assert int(after.argmax()) != before and after[before] == after.max()
-    (choice,) = of_kind(overview(run), "first_choice")
-    assert choice.heads == (Head(1, 0),) and choice.value == 1
-
-
-def test_the_first_choices_are_those_of_the_sweep_and_cost_no_more_rows(monkeypatch):
-    run = subject("gpt2").model.run(IDS)
-    asked = []
-    without = Reading.without
-    monkeypatch.setattr(Reading, "without", lambda self, heads, read: asked.append(len(heads)) or without(self, heads, read))
-    found = overview(run)
-    assert asked == [NAMED] and len(of_kind(found, "first_choice")) == 1
-
-
-# -- direct and total effects ---------------------------------------------------------------------------------------------
-
-
-def given(run, total: dict[Head, float], alone: dict[Head, float]) -> dict[str, HeadScores]:
-    """The scores of `run`, with other numbers in them."""
-    exact = {name: score(run, "ablation", metric=name) for name in ("kl", "logit_diff")}
-    direct = score(run, "direct_logit")
-
-    def filled(of: HeadScores, values: dict[Head, float]) -> HeadScores:
-        array = np.zeros_like(of.values)
-        for head, value in values.items():
-            array[head] = value
-        return dataclasses.replace(of, values=array)
-
-    return {"kl": exact["kl"], "logit_diff": filled(exact["logit_diff"], total), "direct_logit": filled(direct, alone)}
-
-
-def test_direct_and_total_effects_are_compared_by_the_rule_that_is_stated():
-    run = subject("gpt2").model.run(IDS)
-    backup, early, turned, plain = Head(2, 0), Head(0, 0), Head(1, 3), Head(2, 2)
-    total = {backup: 0.4, early: 3.0, turned: -0.5, plain: 1.0}
-    alone = {backup: 2.0, early: 0.1, turned: 1.5, plain: 0.9}
-    smaller, indirect = of_kind(overview(run, scores=given(run, total, alone)), "direct")
-    assert smaller.heads == (backup, turned) and smaller.value == 2
-    assert "L2H0 writes 2.00 to it directly, yet without this head it falls by only 0.400" in smaller.text
-    assert "L1H3 writes 1.50 to it directly, yet without this head it even rises by 0.500" in smaller.text
-    for one in (smaller, indirect):
-        # What is the cause of it was not measured: the two differ in positions and in the norm as well as in what comes after.
-        assert "direct and total effects disagree" in one.text and "made up" not in one.text and "through what" not in one.text
-        assert "at this position only" in one.method and "zeroed alone, at all positions" in one.method
-    assert indirect.heads == (early,) and indirect.value == 3
-    assert "L0H0 writes 0.100 to it directly, yet without this head it falls by 3.00" in indirect.text
-    assert "of the 5 largest direct effects, those with a total under 50% of it" in smaller.method
-    assert "of the 5 largest totals, those with a direct effect under 10% of it" in indirect.method
-
-
-def test_where_direct_and_total_effects_agree_none_is_found():
-    run = subject("gpt2").model.run(IDS)
-    same = {head: 1.0 + i for i, head in enumerate(EVERY)}
-    (said,) = of_kind(overview(run, scores=given(run, same, same)), "direct")
-    assert said.value is None and said.heads == () and "no head is found" in said.text
-
-
-def test_a_rounding_is_no_effect_that_the_other_one_contradicts():
-    run = subject("gpt2").model.run(IDS)
-    said = of_kind(overview(run, scores=given(run, {Head(0, 0): 1.0, Head(0, 1): 1e-9}, {Head(0, 0): 0.9, Head(1, 1): -4.2e-17})), "direct")
-    assert len(said) == 1 and said[0].heads == () and "no head is found" in said[0].text
-
-
-def test_direct_effects_that_a_model_refuses_are_left_out_with_the_reason():
-    found = read("bert")
-    assert of_kind(found, "direct") == [] and len(found.sentences) > NAMED
-    assert re.search(r"Left out, direct effects: .*ask for 'ablation'", found.note)
-
-
-# -- scores that are there already ----------------------------------------------------------------------------------------
-
-
-def test_finished_scores_are_used_and_what_was_measured_otherwise_is_not():
-    run = subject("llama").model.run(IDS)
-    told: list[str] = []
-    fresh = overview(run, progress=lambda done, total, text: told.append(text))
-    assert any("heads ablated" in text for text in told)
-    exact = {name: score(run, "ablation", metric=name) for name in ("kl", "logit_diff")}
-    ready = exact | {"direct_logit": score(run, "direct_logit")}
-    told.clear()
-    assert overview(run, progress=lambda done, total, text: told.append(text), scores=ready) == fresh
-    assert not any("heads ablated" in text for text in told)
-    others = {
-        "mode": {name: score(run, "ablation", metric=name, mode="mean") for name in exact},
-        "positions": {name: score(run, "ablation", metric=name, positions=[3]) for name in exact},
-        "position": {name: score(run, "ablation", metric=name, position=3) for name in exact},
-        "conditional": {name: score(run.ablate("L0H0"), "ablation", metric=name) for name in exact},
-        "estimate": {name: score(run, "attribution", metric=name) for name in exact},
-        "unfinished": {name: dataclasses.replace(one, values=np.where(np.eye(3, 4), np.nan, one.values)) for name, one in exact.items()},
-        "without first choices": {"kl": dataclasses.replace(exact["kl"], extra={})},
-        "target": {"logit_diff": score(run, "ablation", metric="logit_diff", target=9, against=11)},
-    }
-    for what, given_ in others.items():
-        assert overview(run, scores=given_) == fresh, what
-
-
-def test_scores_of_another_prompt_or_condition_are_not_used():
-    model = subject("llama").model
-    run, other = model.run(IDS), model.run([37, 201, 44, 90, 37, 201, 44, 91, 18][: len(IDS)])
-    pair = {"target": int(run.logits_at().argmax()), "against": 9}
-    fresh = overview(run, **pair)
-    assert overview(run, **pair, scores=score_each(other, "ablation", ("kl", "logit_diff"), **pair)) == fresh
-    assert overview(run, **pair, scores={"direct_logit": score(other, "direct_logit", **pair)}) == fresh
-    # Of the same heads, and in words the same: "z multiplied by 0.333333".
-    off = [Head(0, 1)]
-    third, nearly = (run.ablate(off, "scale", scale=scale) for scale in (1 / 3, 0.3333333))
-    assert third.ablation.describe() == nearly.ablation.describe()
-    moved = _given_kl(nearly)
-    assert overview(third, scores=moved) == overview(third) != overview(nearly, scores=moved)
-    # The same run made again is the same.
-    again = run.ablate(off, "scale", scale=1 / 3)
-    assert overview(again, scores=_given_kl(third)) == overview(third, scores=_given_kl(third)) != overview(third)
-
-
-def _given_kl(run) -> dict[str, HeadScores]:
-    """As given, but so that it shows whether it was used."""
-    kl = score(run)
-    return {"kl": dataclasses.replace(kl, values=kl.values + 1)}
-
-
-def test_resampled_from_another_prompt_is_another_condition():
-    model = subject("llama").model
-    run = model.run(IDS)
-    a, b = (run.ablate("L0H1", "resample", reference=[[3 + by, *IDS[1:]]]) for by in (1, 2))
-    assert origin(a) == origin(run.ablate("L0H1", "resample", reference=[[4, *IDS[1:]]])) != origin(b)
-    assert hash(origin(a)) != hash(origin(run)) and origin(run) == origin(run.ablate([]))
-
-
-def test_whatever_takes_time_tells_progress():
-    """Where it is told, a more urgent request goes first."""
-    told: list[str] = []
-    run = subject("gpt2").model.run(IDS)
-    overview(run, progress=lambda done, total, text: told.append(text), scores=score_each(run, "ablation", ("kl", "logit_diff")))
-    said = ("Reading the answer without a head", "Reading what heads write", "Looking for kinds of heads")
-    assert all(told.count(text) > 1 for text in said)
-
-
-def test_progress_may_end_it():
-    class Enough(Exception):
-        pass
-
-    def stop(done, total, text):
-        raise Enough
-
-    with pytest.raises(Enough):
-        overview(subject("gpt2").model.run(IDS), progress=stop)
-
-
-# -- other prompts and models --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["gpt2", "bert", "bert-classifier"])
-def test_a_prompt_of_one_token_says_nothing_of_where_heads_look(name):
-    found = overview(subject(name).model.run([37]))
-    assert of_kind(found, "attention") == [] and of_kind(found, "answer") and of_kind(found, "first_choice")
-    assert all("looks" not in one.text and one.key is None for one in found.sentences)
-    assert "prompt of one token" in found.note
-
-
-def test_where_patterns_cannot_be_read_effects_are_said_and_the_reason():
-    found = read("falcon")
-    assert of_kind(found, "attention") == [] and all(one.key is None for one in found.sentences)
-    assert len(of_kind(found, "effect")) == NAMED + 1
-    assert "Left out, kinds of heads: Attention patterns cannot be read from this model" in found.note
-
-
-def test_a_prompt_without_repeats_says_that_it_has_none():
-    found = overview(subject("gpt2").model.run([37, 201, 44, 90]))
-    assert "Left out, induction and duplicate token: no repeats in this prompt." in found.note
-    assert len(of_kind(found, "attention")) == 2
-
-
-def test_one_query_is_said_to_have_no_interval():
-    model = load_model(induction_model())
-    found = overview(model.run([0, 5, 6, 7, 5]))
-    (said,) = [one for one in of_kind(found, "attention") if "(induction)" in one.text]
-    assert "in the one query that can show it" in said.text
-    assert "1 query; found: 0.4 or more, and above the chance" in said.method and "one query has no interval" in said.method
-    assert "95%" not in said.method
-    (several,) = [one for one in of_kind(found, "attention") if "(previous token)" in one.text]
-    assert "4 queries; found" in several.method and "its 95% interval above the chance" in several.method
-    assert "the interval takes queries to be independent, which those of one prompt are not" in several.method
-
-
-def test_an_ablated_head_is_not_said_to_act():
-    model = load_model(induction_model())
-    run = model.run(induction_prompt())
-    found = overview(run.ablate("L0H1"))
-    (said,) = [one for one in of_kind(found, "attention") if "duplicate" in one.text]
-    assert said.text.startswith("No head is found that looks") and Head(0, 1) not in said.heads
-    assert "heads that are ablated are left out" in said.method
-    sinks = of_kind(found, "attention")[-1]
-    assert sinks.text.startswith("1 of 5 heads looks at the first token") and sinks.value == 1 / 5
-    assert sinks.text.endswith("of the heads that are not ablated.")
-
-
-def test_with_every_head_ablated_there_is_nothing_to_say_of_heads():
-    found = overview(
-        load_model(induction_model()).run(induction_prompt()).ablate([Head(layer, head) for layer in range(2) for head in range(3)])
-    )
-    assert {one.kind for one in found.sentences} == {"answer", "effect", "depth"}
-    assert all(not one.heads for one in found.sentences) and "KL is 0" not in repr(found)
-    assert re.search("Left out, effects of heads, .* and kinds of heads: Every head is ablated already", found.note)
-
-
-def test_only_a_first_token_that_the_tokenizer_puts_there_is_called_a_sink():
-    model = subject("llama").model
-    bos = model.vocabulary.bos_id
-    assert bos is not None
-    for ids, named in (([bos, 37, 201, 44], True), ([37, 201, 44, 90], False)):
-        (said,) = [one for one in of_kind(overview(model.run(ids)), "attention") if "at the first token" in one.text]
-        assert ("attention sinks" in said.text) == named
-
-
-def test_a_mask_is_what_is_read_and_named():
-    of = subject("bert")
-    words = of.tokenizer
-    ids = [3, 37, words.mask_token_id, 44, 4]
-    found, twin = overview(of.model.run(ids)), Twin(of, ids, 2)
-    (said,) = of_kind(found, "answer")
-    assert said.query == 2 and said.text.startswith("In the place of “[MASK]” the model expects")
-    assert said.value == pytest.approx(twin.p.max().item(), rel=1e-5)
-    assert of_kind(found, "depth")
-
-
-def test_a_classifier_answers_with_classes_and_has_no_depth():
-    found = read("bert-classifier")
-    (said,) = of_kind(found, "answer")
-    assert said.text.startswith("The model takes the text for “LABEL_") and said.query is None
-    assert of_kind(found, "depth") == [] and "On average over all queries it looks" in of_kind(found, "effect")[0].text
-
-
-def test_a_model_that_answers_nothing_is_still_read_for_kinds_of_heads():
-    found = read("bert-base")
-    assert {one.kind for one in found.sentences} == {"attention"}
-    assert "has no head that answers" in found.note and not any("KL" in one.text for one in found.sentences)
-
-
-def test_one_output_is_no_choice_and_that_is_said():
-    config = tf.BertConfig(
-        num_labels=1,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        hidden_size=16,
-        intermediate_size=16,
-        vocab_size=330,
-        max_position_embeddings=32,
-    )
-    model = load_model(wide(tf.BertForSequenceClassification(config)), tokenizer=tokenizer(encoder=True))
-    found = overview(model.run(IDS))
-    assert {one.kind for one in found.sentences} == {"attention"} and "has one output" in found.note
-
-
-def test_a_question_that_cannot_be_asked_is_an_error():
-    run = subject("gpt2").model.run(IDS)
-    with pytest.raises(PositionError, match="positions 0 to 8"):
-        overview(run, position=9)
-    with pytest.raises(TokenError):
-        overview(run, target="no such token as this")
-
-
-def test_from_the_first_token_of_a_causal_model_there_is_nowhere_to_look():
-    found = overview(subject("gpt2").model.run(IDS), position=0)
-    assert all("looks" not in one.text and one.key is None for one in of_kind(found, "effect"))
 
 
 # -- the result ---------------------------------------------------------------------------------------------------------
