@@ -35,9 +35,10 @@ def html_table(frame: pd.DataFrame, precision: int = 4, *, index: bool = True) -
     def cell(value: object) -> str:
         if isinstance(value, (float, np.floating)):
             return "" if np.isnan(value) else f"{value:.{precision}f}"
-        return "" if value is None or value is pd.NA else _cut(str(value))
+        return _cut(str(value))
 
-    shown = frame.copy()
+    # Undefined in one way: pandas writes None and NA out, whatever it is told.
+    shown = frame.astype(object).where(frame.notna(), np.nan)
     for axis in ("index", "columns"):
         labels = getattr(shown, axis)
         names = [name if name is None else _cut(str(name)) for name in labels.names]

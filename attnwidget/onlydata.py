@@ -30,11 +30,12 @@ def only_data(trust_remote_code: bool) -> Iterator[list[ModelError]]:
     from transformers import dynamic_module_utils
 
     refused: list[ModelError] = []
-    others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+    # The threads themselves: the number of one that has ended is given to another.
+    others = {*threading.enumerate()} - {threading.current_thread()}
 
     def closed(kept: Callable, why: Callable[..., str]) -> Callable:
         def door(*args: object, **kwargs: object) -> object:
-            if threading.get_ident() in others:
+            if threading.current_thread() in others:
                 return kept(*args, **kwargs)
             refused.append(ModelError(why(*args, **kwargs)))
             raise refused[-1]

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,6 +73,15 @@ def test_what_reads_pages_is_not_blind():
             with pytest.raises(AssertionError):
                 read(f"<p>{text}</p>")
     assert read(f"<p>{escaped(TEXTS[0])}</p>") == TEXTS[0]
+
+
+def test_what_is_undefined_is_blank():
+    """In whatever way pandas has it, and beside what is not."""
+    whole = pd.array([1, None], dtype="Int64")
+    frame = pd.DataFrame({"a": [0.5, np.nan], "b": whole, "c": ["x", None], "d": [pd.NaT, pd.NaT], "e": [7, 8]}, index=["y", "z"])
+    text = html_table(frame)
+    assert not re.search("None|NA|NaT|nan", text)
+    assert re.findall("<td>(.*?)</td>", text) == ["0.5000", "1", "x", "", "7", "", "", "", "", "8"]
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from torch import nn
 
 
 @contextmanager
-def at_hand(module: nn.Module) -> Iterator[None]:
-    """Inside, the weights of `module` and of its parts are there; behind it they are as they were."""
+def at_hand(module: nn.Module, *, deep: bool = True) -> Iterator[None]:
+    """Inside, the weights of `module` and, if `deep`, of its parts are there; behind it they are as they were."""
     with ExitStack() as fetched:
-        for part in module.modules():
+        for part in module.modules() if deep else [module]:
             if any(parameter.device.type == "meta" for parameter in part.parameters(recurse=False)):
                 from accelerate.utils import align_module_device
 

@@ -28,10 +28,15 @@ def threads_for(executor: Executor | None, threads: int | None) -> int | None:
     executor's workers, or 1 where it does not say how many it has."""
     if threads is not None:
         return count("threads", threads, 1, _MOST_THREADS)
-    if executor is None or isinstance(executor, ThreadPoolExecutor):
+    if not elsewhere(executor):
         return None
     workers = _workers(executor)
     return 1 if workers is None else max(1, _cores() // workers)
+
+
+def elsewhere(executor: Executor | None) -> bool:
+    """Whether it runs tasks in other processes than this."""
+    return not (executor is None or isinstance(executor, ThreadPoolExecutor))
 
 
 def check_executor(executor: object, spec: ModelSpec | Live) -> None:
@@ -49,30 +54,47 @@ def check_executor(executor: object, spec: ModelSpec | Live) -> None:
             "This pool forks, which PyTorch's threads do not survive: "
             "make it with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context('spawn'))."
         )
-    if isinstance(spec, Live) and not isinstance(executor, ThreadPoolExecutor):
+    if isinstance(spec, Live) and elsewhere(executor):
         raise ExecutorError(
             f"{spec.model.name} is a model in this process, and {type(executor).__name__} runs others: give the model's name or the folder "
             "it was saved in (save_pretrained), which each process loads, or a ThreadPoolExecutor."
         )
+    if isinstance(spec, Live) and _owned(spec.model.lock):
+        raise ExecutorError("This thread holds the model's lock, for which the executor's would wait: leave `with model.lock:` first.")
 
 
 def drive(
-    total: int, task: Callable[[int], Task], executor: Executor | None, parts: Parts | None, progress: Progress | None, take: Take
+    total: int,
+    task: Callable[[int], Task],
+    executor: Executor | None,
+    parts: Parts | None,
+    progress: Progress | None,
+    take: Take,
+    check: Callable[[], None],
 ) -> None:
     """`take(index, outcome)` for each of `total` tasks, each made when its turn comes, as they are done. A part that exists is
-    taken and not computed again, and what is computed becomes a part; what failed does not.
+    taken and not computed again, and what is computed becomes a part; what failed does not. `check()` comes before anything that was
+    computed is taken or kept, and may raise.
 
     What `progress(done, total, text)` raises, an interrupt and a cancelled job end it: tasks that have not started are cancelled, finished
     ones are kept. `ExecutorError` where the executor gives up.
     """
-    _Drive(total, task, executor, parts, progress, take).run()
+    _Drive(total, task, executor, parts, progress, take, check).run()
 
 
 class _Drive:
     def __init__(
-        self, total: int, task: Callable[[int], Task], executor: Executor | None, parts: Parts | None, progress: Progress | None, take: Take
+        self,
+        total: int,
+        task: Callable[[int], Task],
+        executor: Executor | None,
+        parts: Parts | None,
+        progress: Progress | None,
+        take: Take,
+        check: Callable[[], None],
     ):
-        self.total, self.task, self.executor, self.parts, self.progress, self.take = total, task, executor, parts, progress, take
+        self.total, self.task, self.executor, self.parts, self.progress = total, task, executor, parts, progress
+        self.take, self.check = take, check
         self.pending: dict[Future, tuple[int, str]] = {}
         self.done = self.failed = self.found = 0
         self.stop = threading.Event()
@@ -89,9 +111,10 @@ class _Drive:
                     self._start(index)
                 if not self.pending:
                     return
-                finished, _ = wait(self.pending, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
+                wait(self.pending, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
                 checkpoint()
-                for future in finished:
+                # Not what `wait` says: a task that others cancelled is done, and no worker may ever tell it so.
+                for future in [one for one in self.pending if one.done()]:
                     if self._broken(future):
                         raise self._gave_up() from future.exception() if not future.cancelled() else None
                     self._finish(*self.pending.pop(future), _outcome(future))
@@ -110,9 +133,8 @@ class _Drive:
         if self.executor is None:
             self._finish(index, name, work(task))
             return
-        here = isinstance(self.executor, ThreadPoolExecutor)
         try:
-            future = self.executor.submit(until, self.stop, task) if here else self.executor.submit(work, task)
+            future = self.executor.submit(work, task) if elsewhere(self.executor) else self.executor.submit(until, self.stop, task)
         except (BrokenExecutor, RuntimeError) as error:  # a RuntimeError: it was shut down
             raise self._gave_up() from error
         self.pending[future] = index, name
@@ -124,6 +146,7 @@ class _Drive:
         self._told(index, outcome)
 
     def _keep(self, name: str, outcome: Answer | Failed) -> None:
+        self.check()
         if self.parts is not None and isinstance(outcome, Answer):
             self.parts.write(name, outcome)
 
@@ -144,15 +167,15 @@ class _Drive:
         at = "" if self.parts is None else f" and kept in {str(self.parts.folder)!r}"
         way = "run the same call again with a new executor"
         way += "; without checkpoint= it starts from the beginning" if self.parts is None else ""
-        return ExecutorError(f"The executor gave up (a worker process ended?): {self.done} of {self.total} done{at}; {way}.")
+        done = self.done - self.failed
+        return ExecutorError(f"The executor gave up (a worker process ended?): {done} of {self.total} done{at}; {way}.")
 
     def _leave(self) -> None:
         """Cancels what has not started, keeps what is finished; what runs in threads here ends before its next block."""
         self.stop.set()
-        for future in self.pending:
-            future.cancel()
-        if isinstance(self.executor, ThreadPoolExecutor):
-            wait(self.pending)
+        running = [future for future in self.pending if not future.cancel()]
+        if not elsewhere(self.executor):
+            wait(running)
         for future, (_, name) in self.pending.items():
             if future.done() and not self._broken(future):
                 with suppress(Exception):  # what ended it is what is to be raised
@@ -165,6 +188,11 @@ def _outcome(future: Future) -> Answer | Failed:
     """What a task gave; what killed it (a worker that ends each time, arguments that do not pickle) is that prompt's failure."""
     error = future.exception()
     return future.result() if error is None else Failed(said(error))
+
+
+def _owned(lock: object) -> bool:
+    """Whether this thread holds it, where an RLock can tell, as `threading.Condition` asks it."""
+    return bool(getattr(lock, "_is_owned", bool)())
 
 
 def _workers(executor: Executor) -> int | None:

@@ -5,22 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from ..engine.offloaded import at_hand
 from ..model import Model
-from .spec import Live, ModelSpec
+from .spec import Live, ModelSpec, forget_model
 
 _PIECE = 2**22
 
 
-def fingerprint(spec: ModelSpec | Live) -> str:
-    """SHA-256 of what decides the model's numbers: the files of a demo or a folder; else (a live model, a name of a hub, which is loaded
-    for it) weights, configuration and tokenizer as they are in memory. Hooks that a person set on a live model are not seen."""
-    files = spec.files if isinstance(spec, ModelSpec) else ()
-    return _of_files(files) if files else _of_model(spec.loaded().model)
+def fingerprint(spec: ModelSpec | Live, *, elsewhere: bool = False) -> str:
+    """SHA-256 of what decides the model's numbers: the files of a demo or a folder; else (a live model, a hub's name, an adapter, whose
+    base lies elsewhere) weights, configuration, tokenizer and which adapters act, as they are in memory. What is loaded for it alone,
+    because the prompts are run `elsewhere`, takes no GPU and is let go of. Hooks that a person set on a live model are not seen."""
+    if isinstance(spec, Live):
+        return _of_model(spec.model)
+    files = spec.files
+    if files and not any(one.name == "adapter_config.json" for one in files):
+        return _of_files(files)
+    try:
+        return _of_model((replace(spec, device="cpu") if elsewhere else spec).loaded().model)
+    finally:
+        if elsewhere:
+            forget_model()
 
 
 def _of_files(files: Sequence[Path]) -> str:
@@ -47,14 +58,20 @@ def _of_model(model: Model) -> str:
     # Where it was loaded from decides nothing.
     said = {key: value for key, value in said.items() if key not in ("_name_or_path", "transformers_version")}
     about = [type(source).__name__, model.processing, model.n_ctx, model.vocabulary.special, sorted(model.labels or [])]
-    digest.update(json.dumps([about, said, _words(model)], sort_keys=True, default=str).encode())
+    digest.update(json.dumps([about, said, _words(model), _adapters(source)], sort_keys=True, default=str).encode())
     with model.lock:
-        for name, value in sorted(source.state_dict().items()):
-            if not isinstance(value, torch.Tensor):
-                continue
-            digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        for module, part in source.named_modules():
+            with at_hand(part, deep=False):
+                for name, value in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+                    digest.update(f"{module}.{name}:{value.dtype}:{tuple(value.shape)}".encode())
+                    digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _adapters(source: torch.nn.Module) -> list:
+    """Of adapters (PEFT's), which act: all of them are among the weights."""
+    parts = ((name, part) for name, part in source.named_modules() if hasattr(part, "active_adapter"))
+    return [[name, str(part.active_adapter), bool(getattr(part, "disable_adapters", False))] for name, part in parts]
 
 
 def _words(model: Model) -> object:
@@ -62,4 +79,7 @@ def _words(model: Model) -> object:
     if words is None:
         return None
     inner = getattr(words, "backend_tokenizer", None)
-    return inner.to_str() if inner is not None else sorted(words.get_vocab().items())
+    if inner is None:
+        return sorted(words.get_vocab().items())
+    # What the last call asked for stays set, and prompts are run one at a time and whole.
+    return {name: of for name, of in json.loads(inner.to_str()).items() if name not in ("padding", "truncation")}

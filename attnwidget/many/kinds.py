@@ -81,5 +81,5 @@ def looked(run: Run, question: Mapping[str, object], loaded: Loaded) -> Answer:
         note = measured.note
     model = run.model
     facts = {"text": run.text, "tokens": len(run), "chances": chances, "note": note, "model": model.name, "device": model.device.type}
-    facts |= {"processing": model.processing, "dtype": str(model.dtype).removeprefix("torch.")}
+    facts |= {"processing": model.processing, "dtype": model.precision}
     return Answer({name: found[name] for name in names}, facts)

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -43,12 +44,15 @@ class Parts:
         """The name of a task's part: equal names, equal numbers."""
         import torch
 
-        spec = task.spec
-        model = spec.model if isinstance(spec, Live) else None
-        where = [spec.device, spec.dtype] if model is None else [str(model.device), str(model.dtype), model.batch_budget]
+        if isinstance(task.spec, Live):
+            model = task.spec.model
+            where = [str(model.device), str(model.dtype), model.batch_budget]
+        else:
+            where = [task.spec.device or _anywhere(), task.spec.dtype]
         threads = torch.get_num_threads() if task.threads is None else task.threads
-        decides = [_FORM, _versions(), self._weights, where, task.compute.__name__, task.content, dict(task.question)]
-        said = json.dumps([*decides, task.prepend_bos, threads], sort_keys=True)
+        how = [task.prepend_bos, threads, torch.get_float32_matmul_precision()]
+        decides = [_FORM, _versions(), self._weights, where, task.compute.__name__, task.content, dict(task.question), how]
+        said = json.dumps(decides, sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:40]
 
     def read(self, name: str) -> Answer | None:
@@ -75,13 +79,21 @@ class Parts:
         kept = {"name": name, "shape": shape, "arrays": list(answer.arrays), "facts": dict(answer.facts), "sum": _sum(answer)}
         columns = {"layer": layers, "head": heads, **{key: values.ravel() for key, values in answer.arrays.items()}}
         table = pyarrow.table({key: pyarrow.array(values, from_pandas=False) for key, values in columns.items()})
-        half = self.folder / f".{name}-{os.getpid()}"
+        half = self.folder / f".{name}-{uuid.uuid4().hex}"
         try:
             self._parquet.write_table(table.replace_schema_metadata({_MARK: json.dumps(kept)}), half)
             os.replace(half, self.folder / f"{name}.parquet")
         except OSError as error:
-            half.unlink(missing_ok=True)
             raise AttnWidgetError(f"A part could not be written to {str(self.folder)!r}: {error}.") from error
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def _anywhere() -> str:
+    """What a model goes to that nothing is said of: the accelerator that is there."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @cache

@@ -38,15 +38,20 @@ def read_prompts(prompts: object, own: Sequence[str] = ()) -> list[Prompt]:
     Of a batch, what the mask leaves out at either end of a row is cut off, so that a prompt is the same however it was padded; without a
     mask nothing is. `PromptError` for a mask with a hole, which no prompt has.
     """
+    if hasattr(prompts, "columns"):  # it is iterable, over the names of its columns
+        raise AttnWidgetError(f"prompts is a table with {', '.join(map(repr, prompts.columns))}: give its rows, .to_dict('records').")
     if isinstance(prompts, Mapping) and "input_ids" in prompts:
-        return [Prompt(ids) for ids in _batch(prompts)]
+        return _some([Prompt(ids) for ids in _batch(prompts)])
     if isinstance(prompts, (str, Mapping)) or (is_chat(prompts) and all(isinstance(one, Mapping) and "role" in one for one in prompts)):
         prompts = [prompts]
     if getattr(prompts, "ndim", None) is not None and hasattr(prompts, "tolist"):
         prompts = prompts.tolist()
     if not isinstance(prompts, Iterable):
         raise AttnWidgetError(f"prompts must be a list of prompts, each {_FORMS}, not {type(prompts).__name__}.")
-    read = [_prompt(one, index, own) for index, one in enumerate(prompts)]
+    return _some([_prompt(one, index, own) for index, one in enumerate(prompts)])
+
+
+def _some(read: list[Prompt]) -> list[Prompt]:
     if not read:
         raise AttnWidgetError(f"No prompts were given: name at least one, {_FORMS}.")
     return read
@@ -89,7 +94,8 @@ def _batch(batch: Mapping, first: int = 0) -> list[tuple[int, ...]]:
         raise AttnWidgetError(f"A batch has {', '.join(_BATCH[:2])} and no {unknown[0]!r}: leave it out.")
     rows = _rows("input_ids", batch["input_ids"], first)
     masks = _rows("attention_mask", batch["attention_mask"], first) if batch.get("attention_mask") is not None else None
-    if any(kind for row in _rows("token_type_ids", batch.get("token_type_ids") or (), first) for kind in row):
+    kinds = _rows("token_type_ids", batch["token_type_ids"], first) if batch.get("token_type_ids") is not None else ()
+    if any(kind for row in kinds for kind in row):
         raise PromptError("This batch has pairs of texts (token_type_ids that are not 0), and a prompt is one text: give the first alone.")
     if masks is None:
         return rows

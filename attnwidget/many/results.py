@@ -17,11 +17,11 @@ from ..analysis.method import Progress
 from ..drawable import Drawable
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
-from .driver import check_executor, drive, threads_for
+from .driver import check_executor, drive, elsewhere, threads_for
 from .fingerprint import fingerprint
 from .parts import Parts
 from .prompts import Prompt
-from .spec import spec_of
+from .spec import require_unchanged, spec_of
 from .task import Answer, Compute, Failed, Task
 
 PARTS = {"mean": "mean over prompts", "low": "lower end of the interval", "high": "upper end of the interval", "n": "prompts"}
@@ -105,7 +105,10 @@ def gather(
     spec = spec_of(model, setting.device, setting.dtype)
     check_executor(setting.executor, spec)
     threads = threads_for(setting.executor, setting.threads)
-    parts = None if setting.checkpoint is None else Parts(setting.checkpoint, fingerprint(spec))
+    stamp = spec.stamp
+    parts = None
+    if setting.checkpoint is not None:
+        parts = Parts(setting.checkpoint, fingerprint(spec, elsewhere=elsewhere(setting.executor)))
     arrays: dict[str, np.ndarray] = {}
     facts: dict[str, list] = {name: [None] * len(prompts) for name in each}
     shared: dict[str, dict] = {}
@@ -134,7 +137,7 @@ def gather(
         one = prompts[index]
         return Task(spec, compute, one.content, {**question, **one.own}, bos, threads)
 
-    drive(len(prompts), task, setting.executor, parts, setting.progress, take)
+    drive(len(prompts), task, setting.executor, parts, setting.progress, take, lambda: require_unchanged(spec, stamp))
     failures.sort(key=lambda one: one.index)
     if not arrays:
         raise AttnWidgetError(f"None of the {len(prompts)} prompts could be answered; the first: {failures[0].reason}")

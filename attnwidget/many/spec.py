@@ -35,11 +35,16 @@ class ModelSpec:
             return tuple(sorted(one for one in where.iterdir() if one.suffix in _READ))
         return (where,) if demo else ()
 
+    @property
+    def stamp(self) -> tuple:
+        """Its files with their sizes and times: another stamp, and they were written anew."""
+        return tuple((one.name, (stat := one.stat()).st_size, stat.st_mtime_ns) for one in self.files)
+
     def loaded(self) -> Loaded:
         """The model, loaded in this process when it is first asked for, and anew when its files have changed."""
         global _kept
         with _loading:
-            stamp = tuple((one.name, (stat := one.stat()).st_size, stat.st_mtime_ns) for one in self.files)
+            stamp = self.stamp
             if _kept is None or _kept[:2] != (self, stamp):
                 _kept = None  # the one before may go before this one comes
                 dtype = None if self.dtype is None else getattr(torch, self.dtype)
@@ -72,10 +77,28 @@ class Live:
     weights: int
     here: Loaded = field(repr=False)
 
+    @property
+    def stamp(self) -> tuple:
+        """Nothing: it is `loaded` that looks at its weights."""
+        return ()
+
     def loaded(self) -> Loaded:
         if self.model.engine.weights() != self.weights:
-            raise ModelError("The model's weights have changed while its prompts were run: start again with the weights that are meant.")
+            raise ModelError(_CHANGED.format("weights"))
         return self.here
+
+
+_CHANGED = "The model's {0} have changed while its prompts were run: start again with the {0} that are meant."
+
+
+def require_unchanged(spec: ModelSpec | Live, stamp: tuple) -> None:
+    """`ModelError` where the files of a model no longer have this stamp: what was read from the new ones is of another model."""
+    try:
+        same = spec.stamp == stamp
+    except OSError:  # gone, or in the middle of being written
+        same = False
+    if not same:
+        raise ModelError(_CHANGED.format("files"))
 
 
 # One model a process: a worker serves one call at a time, and a second copy may not fit.

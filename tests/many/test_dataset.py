@@ -1,9 +1,10 @@
 """Scores over prompts are those of `score` prompt by prompt, with the interval of their mean; failures are named."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from attnwidget import AttnWidgetError, score, score_dataset
+from attnwidget import AttnWidgetError, detect_dataset, score, score_dataset, study_dataset
 from attnwidget.analysis.intervals import t_quantile
 
 from ..models import IDS, N_CTX, OTHER_IDS, subject, unchanged
@@ -127,6 +128,8 @@ def test_what_is_wrong_for_all_is_said_before_a_prompt_is_run(asked, said):
     ("prompts", "said"),
     [
         ([], "No prompts were given"),
+        ({"input_ids": []}, "No prompts were given"),
+        (pd.DataFrame({"prompt": ["a"], "target": ["b"]}), r"a table with 'prompt', 'target': give its rows, \.to_dict"),
         (7, "prompts must be a list"),
         ([7], "Prompt 0 is 7"),
         ([{"prompt": IDS, "traget": 3}], "Prompt 0 has 'prompt', 'traget'"),
@@ -146,5 +149,9 @@ def test_a_model_in_half_precision_says_so():
     from attnwidget import load_model
 
     model = load_model(copy.deepcopy(subject("llama").twin).to(torch.bfloat16))
+    detected = detect_dataset(model, [IDS, OTHER_IDS], ["induction"])
+    studied = study_dataset(model, [IDS, OTHER_IDS], random=2, budget=20, max_heads=1)
+    for found in (detected, studied):
+        assert "bfloat16" in repr(found) and found.to_frame().attrs["dtype"] == "bfloat16"
     found = score_dataset(model, [IDS, OTHER_IDS])
     assert "bfloat16" in found.describe() and found.scores().dtype == "bfloat16" and found.to_frame().attrs["dtype"] == "bfloat16"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from textwrap import dedent
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnwidget import ExecutorError, ModelError, detect_dataset, load_model, score_dataset
+from attnwidget import ExecutorError, ModelError, detect_dataset, load_model, score_dataset, study_dataset
 from attnwidget.engine.interrupt import Cancelled, interruptible
 from attnwidget.many import forget_model, take_gpu
 
@@ -24,6 +25,8 @@ WORDS = ["a", "film", "was", "not", "good", "but", "the", "cat", "sat", "on", "i
 # Of several lengths; one is too long for the model, and fails everywhere alike.
 PROMPTS = [" ".join(WORDS[at : at + 6 + at % 4]) for at in range(9)] + [[5] * 600]
 ASKED = {"metric": "embedding_cosine", "threads": 1}
+IDS_ONLY = [IDS, OTHER_IDS, IDS[:4], [5, 5, 9], IDS[2:], [7, 8, 9, 10]]
+STUDY = {"random": 2, "budget": 20, "max_heads": 2}
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +103,38 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same(serial, tmp_path):
         assert len(set(workers.values())) == 2 and os.getpid() not in workers.values()
         assert all(address.startswith("tcp://127.0.0.1:") for address in workers)
 
+        busy = []
+
         def kill(done, total, text):
             if done == 2:
-                os.kill(next(iter(workers.values())), signal.SIGKILL)
+                # The one that is at work: its task is lost with it, and others are still to be done.
+                busy.extend(address for address, tasks in client.processing().items() if tasks)
+                os.kill(workers[busy[0]], signal.SIGKILL)
+                wait_until(lambda: not alive(workers[busy[0]]))
 
-        found = score_dataset("minilm", PROMPTS, executor=client.get_executor(), checkpoint=tmp_path / "parts", progress=kill, **ASKED)
+        executor = client.get_executor()
+        found = score_dataset("minilm", PROMPTS, executor=executor, checkpoint=tmp_path / "parts", progress=kill, **ASKED)
+        assert len(client.run(os.getpid)) >= 1 and busy
+        kinds = detect_dataset("minilm", PROMPTS[:3], ["first_token", "entropy"], executor=executor, threads=1)
+        folder = tmp_path / "model"
+        subject("llama").twin.save_pretrained(folder)
+        studied = study_dataset(folder, IDS_ONLY, executor=executor, threads=1, **STUDY)
     same(found, serial)
     assert len(list((tmp_path / "parts").glob("*.parquet"))) == 9, "what failed is no part"
+    here = detect_dataset("minilm", PROMPTS[:3], ["first_token", "entropy"], threads=1)
+    for name in here.samples:
+        np.testing.assert_array_equal(kinds.samples[name], here.samples[name])
+    alone = study_dataset(folder, IDS_ONLY, threads=1, **STUDY)
+    assert studied.per_prompt().equals(alone.per_prompt()) and studied.to_frame().equals(alone.to_frame())
+
+
+def alive(pid):
+    """Whether a process is there, and no zombie that only waits to be asked how it ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.demo
@@ -127,9 +155,6 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(serial, tmp_path):
     told = []
     same(score_dataset("minilm", PROMPTS, checkpoint=tmp_path, progress=lambda *step: told.append(step), **ASKED), serial)
     assert told[0] == (1, 10, "1 of 10 prompts, 1 done before") and told[-1] == (10, 10, "10 of 10 prompts, 3 done before, 1 failed")
-
-
-IDS_ONLY = [IDS, OTHER_IDS, IDS[:4], [5, 5, 9], IDS[2:], [7, 8, 9, 10]]
 
 
 @pytest.mark.parametrize("threads", [None, 1])
@@ -209,6 +234,45 @@ def test_a_model_that_cannot_be_loaded_is_said_once():
     with pytest.raises(ModelError, match="could not be loaded"):
         score_dataset("./no/such/folder", IDS_ONLY, progress=lambda *step: told.append(step))
     assert not told
+
+
+def test_a_lock_that_is_held_and_tasks_that_others_cancel_end_in_a_sentence():
+    """Neither is waited for for ever."""
+    model = subject("llama").model
+    with ThreadPoolExecutor(1) as pool:
+        with model.lock, pytest.raises(ExecutorError, match="This thread holds the model's lock"):
+            score_dataset(model, IDS_ONLY, executor=pool)
+        with pytest.raises(ExecutorError, match="[1-6] of 30 done"):
+            score_dataset(model, IDS_ONLY * 5, executor=pool, progress=lambda *_: pool.shutdown(wait=False, cancel_futures=True))
+
+
+def test_ending_it_does_not_wait_for_what_the_threads_do_otherwise():
+    model, go = subject("llama").model, threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        kept_busy = pool.submit(go.wait, 120)
+
+        def check():
+            if pool._work_queue.qsize():
+                raise Cancelled
+
+        with interruptible(check), pytest.raises(Cancelled):
+            score_dataset(model, IDS_ONLY, executor=pool)
+        assert not kept_busy.done()
+        go.set()
+
+
+def test_failures_are_not_counted_as_kept(tmp_path):
+    model = subject("llama").model
+
+    class Ends(ThreadPoolExecutor):
+        def submit(self, *args):
+            if len(list(tmp_path.glob("*.parquet"))) == 1:
+                raise RuntimeError("shut down")
+            return super().submit(*args)
+
+    with Ends(1) as pool, pytest.raises(ExecutorError) as raised:
+        score_dataset(model, [[5] * 600, *IDS_ONLY], executor=pool, checkpoint=tmp_path)
+    assert f"{len(list(tmp_path.glob('*.parquet')))} of 7 done and kept" in str(raised.value)
 
 
 def test_weights_that_change_on_the_way_are_refused():

@@ -72,6 +72,16 @@ def test_a_tokenizers_own_batch_is_read(side):
     np.testing.assert_array_equal(score_dataset(s.model, rows).samples, score_dataset(s.model, PROMPTS).samples)
 
 
+def test_a_batch_that_says_which_text_is_which_is_read():
+    """BertTokenizer's has token_type_ids, as a tensor."""
+    s = subject("bert")
+    found = s.tokenizer(["When Mary and John went", "The cat"], padding=True, return_tensors="pt")
+    given = {**found, "token_type_ids": torch.zeros_like(found["input_ids"])}
+    np.testing.assert_array_equal(score_dataset(s.model, given).samples, score_dataset(s.model, dict(found)).samples)
+    with pytest.raises(PromptError, match="pairs of texts"):
+        score_dataset(s.model, given | {"token_type_ids": torch.ones_like(found["input_ids"])})
+
+
 def test_kinds_of_padded_prompts_are_those_of_unpadded_ones():
     model = subject("llama").model
     for name, values in detect_dataset(model, batch("left"), ["induction", "entropy"]).samples.items():

@@ -3,13 +3,14 @@
 import copy
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from attnwidget import AttnWidgetError, detect_dataset, load_model, score_dataset, study_dataset
+from attnwidget import AttnWidgetError, ModelError, detect_dataset, load_model, score_dataset, study_dataset
 from attnwidget.many.fingerprint import fingerprint
 from attnwidget.many.parts import Parts
 from attnwidget.many.spec import spec_of
@@ -101,6 +102,40 @@ def test_other_weights_never_find_it_and_equal_ones_do(tmp_path):
     assert scores(tmp_path, load_model(copy.deepcopy(subject("llama").twin).to(torch.bfloat16)))[0] == 0
 
 
+def test_what_else_decides_the_last_bits_is_told_apart(tmp_path, monkeypatch):
+    scores(tmp_path)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    assert scores(tmp_path)[0] == 0
+    monkeypatch.undo()
+    s = fresh("llama")
+    block = s.source.model.layers[0]
+    block.active_adapter, block.disable_adapters = ["a"], False  # as PEFT's layers have them
+    one = fingerprint(spec_of(s.model))
+    block.active_adapter = ["b"]
+    assert (two := fingerprint(spec_of(s.model))) != one
+    block.disable_adapters = True
+    assert fingerprint(spec_of(s.model)) not in (one, two)
+
+
+def test_how_a_tokenizer_padded_last_is_nothing_to_it(tmp_path):
+    s = fresh("bert")
+    before = fingerprint(spec_of(s.model))
+    s.tokenizer(["When Mary and John went", "The cat"], padding=True, truncation=True, max_length=4)
+    assert "padding" in s.tokenizer.backend_tokenizer.to_str()
+    assert fingerprint(spec_of(s.model)) == before
+
+
+def test_a_model_that_others_run_is_let_go_of_here(tmp_path):
+    from attnwidget.many import forget_model, spec
+
+    subject("llama").twin.save_pretrained(tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")  # so that it has to be loaded
+    here = fingerprint(spec_of(tmp_path))
+    assert spec._kept is not None
+    forget_model()
+    assert fingerprint(spec_of(tmp_path, device="meta"), elsewhere=True) == here and spec._kept is None
+
+
 def test_other_versions_never_find_it(tmp_path, monkeypatch):
     from attnwidget.many import parts
 
@@ -162,6 +197,31 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         scores(tmp_path / "file")
 
 
+def test_two_that_write_one_part_do_not_meet(tmp_path):
+    """Two processes with one number on two machines, or two threads."""
+    scores(tmp_path / "one", prompts=PROMPTS[:1])
+    (part,) = (tmp_path / "one").iterdir()
+    answer = Parts(tmp_path / "one", "").read(part.stem)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: Parts(tmp_path / "two", "").write(part.stem, answer), range(40)))
+    assert [one.name for one in (tmp_path / "two").iterdir()] == [part.name], "nothing half-written is left"
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    scores(tmp_path, prompts=PROMPTS[:1])
+    (part,) = tmp_path.iterdir()
+    parts = Parts(tmp_path, "")
+    answer = parts.read(part.stem)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parts.write(part.stem, answer)
+    assert list(tmp_path.iterdir()) == [part]
+
+
 def test_files_of_a_folder_are_told_apart_by_what_is_in_them(tmp_path):
     s = subject("llama")
     first, second = tmp_path / "first", tmp_path / "second"
@@ -193,3 +253,18 @@ def test_a_folder_that_was_written_to_is_loaded_anew(tmp_path):
     forget_model()
     np.testing.assert_array_equal(second.samples, score_dataset(load_model(copy.deepcopy(s.twin)), PROMPTS).samples)
     assert (first.samples != second.samples).any()
+
+
+def test_files_that_change_on_the_way_are_refused(tmp_path):
+    """Otherwise half of the prompts would be about another model, under the first one's name."""
+    s = fresh("llama")
+    s.twin.save_pretrained(tmp_path / "model")
+
+    def train(done, total, text):
+        with torch.no_grad():
+            next(s.twin.parameters()).add_(0.1)
+        s.twin.save_pretrained(tmp_path / "model")
+
+    with pytest.raises(ModelError, match="files have changed while its prompts were run"):
+        score_dataset(tmp_path / "model", PROMPTS, checkpoint=tmp_path / "parts", progress=train)
+    assert len(list((tmp_path / "parts").iterdir())) == 1, "what the new weights gave is not kept"

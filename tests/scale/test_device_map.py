@@ -22,10 +22,13 @@ from attnwidget import (
     qk,
     qk_circuit,
     score,
+    score_dataset,
     study,
     value_weighted,
 )
 from attnwidget.analysis.score import METHODS
+from attnwidget.many.fingerprint import fingerprint
+from attnwidget.many.spec import spec_of
 from attnwidget.model import Model
 from attnwidget.run import Run
 
@@ -147,3 +150,12 @@ def test_weights_that_are_there_still_count(pair):
     with torch.no_grad():
         parameter.mul_(1)
     assert run.outdated
+
+
+def test_a_checkpoint_folder_knows_its_weights(pair, tmp_path):
+    whole, spread, source, before = pair
+    assert fingerprint(spec_of(spread)) == fingerprint(spec_of(whole))
+    found = score_dataset(spread, [IDS, OTHER], checkpoint=tmp_path)
+    again = score_dataset(spread, [IDS, OTHER], checkpoint=tmp_path)
+    assert same(found.samples, again.samples) and len(list(tmp_path.iterdir())) == 2
+    assert _places(source) == before
