@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from .wire import nbytes
+
+LARGEST = 4_000_000
+"""Bytes of arrays beyond which an answer is not kept: a page asks for it again, and a saved notebook has no room for it."""
+
 
 class Answers:
-    """The last answer of each kind, with and without ablated heads, and what was asked: all about one run."""
+    """The last answer of each kind, with and without ablated heads, and what was asked: all about one run. Of one that is larger than
+    `LARGEST` nothing is kept."""
 
     def __init__(self) -> None:
         self._last: OrderedDict[tuple[str, bool], tuple[dict, object]] = OrderedDict()
@@ -14,8 +20,9 @@ class Answers:
     def note(self, op: str, args: dict, result: object) -> None:
         ablation = args.get("ablation")
         kind = op, bool(isinstance(ablation, dict) and ablation.get("heads"))
-        self._last[kind] = args, result
-        self._last.move_to_end(kind)
+        self._last.pop(kind, None)
+        if nbytes(result) <= LARGEST:
+            self._last[kind] = args, result
 
     def of(self, op: str) -> list[tuple[dict, object]]:
         """The oldest first."""

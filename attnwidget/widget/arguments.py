@@ -12,7 +12,9 @@ from ..model import Model
 from ..run import Run
 
 MAPS_BYTES = 96_000_000
-"""Of maps [query, key] in float32 that one answer has: more are asked for in parts (patternLimit in js/src/source/patterns.ts)."""
+"""Of maps [query, key] in float32 that one answer has: more are asked for in parts (js/src/source/patterns.ts)."""
+MAPS_A_HEAD = 2
+"""What a page holds of each open head: its map, and how that is changed by what is ablated."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,18 @@ def heads(args: dict, model: Model) -> list[Head]:
     return found
 
 
-def maps(args: dict, run: Run, *, least: int = 0) -> list[Head]:
-    """Heads whose maps of this run are asked for: as many as an answer has room for, and none where `least` is 0."""
+def room(tokens: int, each: int = MAPS_A_HEAD) -> int:
+    """Of how many heads an answer has room for `each` maps of so many tokens."""
+    return max(1, MAPS_BYTES // (each * 4 * max(1, tokens) ** 2))
+
+
+def maps(args: dict, run: Run, *, least: int = 0, each: int = MAPS_A_HEAD) -> list[Head]:
+    """Heads of which `each` maps of this run are asked for: as many as an answer has room for, and none where `least` is 0."""
     found = heads(args, run.model) if least else parse_heads(args.get("heads") or [], run.model.n_layers, run.model.n_heads)
     tokens = len(run.ids)
-    most = max(4, MAPS_BYTES // (4 * tokens**2))
-    if len(found) > most:
-        raise AttnWidgetError(
-            f"Maps of {len(found):,} heads of {tokens:,} tokens would take {len(found) * 4 * tokens**2 / 1e6:,.0f} MB: "
-            f"select {most:,} or fewer."
-        )
+    if len(found) > (most := room(tokens, each)):
+        size = len(found) * each * 4 * tokens**2 / 1e6
+        raise AttnWidgetError(f"Maps of {len(found):,} heads of {tokens:,} tokens would take {size:,.0f} MB: select {most:,} or fewer.")
     return found
 
 

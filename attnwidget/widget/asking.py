@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..heads import Head
+from .arguments import room
 from .state import State
 
 CLEAN = {"heads": [], "mode": "zero", "positions": [], "scale": 0.0, "threshold": 0.1, "seed": 0, "reference": []}
@@ -113,10 +114,11 @@ class Asking:
     # -- attention ------------------------------------------------------------------------------------------------
 
     def weighted(self) -> Iterator[dict]:
-        """Every kind of weighted map of the heads whose maps are open; only "signed" asks something of the answer."""
+        """Every kind of weighted map of the heads whose maps are open, as far as a page holds them; only "signed" asks something of the
+        answer."""
         for kind in ("v_norm", "vo_norm", "signed", "z_cosine"):
             question = self.about if kind == "signed" else {"position": -1, "target": "", "against": ""}
-            yield {"heads": self.heads, "kind": kind, **question}
+            yield {"heads": self.heads[: room(self.tokens)], "kind": kind, **question}
 
     def around(self) -> list[int]:
         """Positions whose tokens the OV circuit is asked about: all, or a stretch that holds the query (js/src/inside.ts)."""

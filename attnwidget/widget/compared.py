@@ -9,11 +9,10 @@ import numpy as np
 from ..analysis.alignment import Alignment
 from ..analysis.answers import Answers
 from ..analysis.compared import COMPARED
-from ..analysis.comparison import Comparison
+from ..analysis.comparison import Comparison, PatternDifference
 from ..analysis.specials import special_positions
 from ..analysis.valuenorms import value_norms
 from ..errors import ModelError
-from ..heads import Head
 from ..run import Run
 from . import arguments
 from .comparing import WAYS, Compared, pair, pictures
@@ -151,39 +150,36 @@ def _score(compared: Compared, now: Comparison, name: str) -> dict:
 # -- the maps of some heads -------------------------------------------------------------------------------------------
 
 
+MAPS = ("a", "b", "difference", "a_weighted", "b_weighted")
+
+
 def patterns(session: Session, args: dict, job: Job) -> dict:
     """`ComparedPatterns`: what the numbers of these heads are read off."""
-    heads = arguments.maps(args, session.clean)
+    heads = arguments.maps(args, session.clean, each=len(MAPS))
     comparison = pictures(session, pair(args), job.chunk)
-    found = [comparison.pattern_difference(head) for head in heads]
-    weighted, refused = _weighted(comparison, heads)
-    n = len(comparison.pairs)
+    n, refused = len(comparison.pairs), None
+    maps = {name: np.empty((len(heads), n, n), np.float32) for name in MAPS}
+    # Head by head: what they are made from is in double precision.
+    for i, head in enumerate(heads):
+        job.chunk(i, len(heads), f"Comparing {head}")
+        found = comparison.pattern_difference(head)
+        maps["a"][i], maps["b"][i], maps["difference"][i] = found.first, found.other, -found.values
+        if refused is None:
+            try:
+                maps["a_weighted"][i], maps["b_weighted"][i] = _weighted(comparison, found)
+            except ModelError as error:
+                refused = str(error)
     return {
         "heads": heads,
         "positions": [{"a": a, "b": b} for a, b in comparison.pairs],
-        "a": _maps([one.first for one in found], n),
-        "b": _maps([one.other for one in found], n),
-        "difference": _maps([-one.values for one in found], n),
-        "a_weighted": None if refused else _maps([first for first, _ in weighted], n),
-        "b_weighted": None if refused else _maps([other for _, other in weighted], n),
+        **{name: None if refused and name.endswith("_weighted") else floats(values) for name, values in maps.items()},
         "weighted_refused": refused,
     }
 
 
-def _weighted(comparison: Comparison, heads: list[Head]) -> tuple[list[tuple[np.ndarray, np.ndarray]], str | None]:
-    """`A · ‖v W_O‖` of each head in both runs, or why there is none."""
-    found = []
-    positions = [[pair[side] for pair in comparison.pairs] for side in (0, 1)]
-    for head in heads:
-        try:
-            norms = value_norms((comparison.run, comparison.other), head.layer)
-        except ModelError as error:
-            return [], str(error)
-        difference = comparison.pattern_difference(head)
-        two = (difference.first, difference.other)
-        found.append(tuple(map_ * of[head.head].numpy()[at] for map_, of, at in zip(two, norms, positions, strict=True)))
-    return found, None
-
-
-def _maps(maps: list[np.ndarray], n: int) -> Array:
-    return floats(np.stack(maps) if maps else np.zeros((0, n, n)))
+def _weighted(comparison: Comparison, found: PatternDifference) -> Iterator[np.ndarray]:
+    """`A · ‖v W_O‖` of a head in both runs; `ModelError` where there is none."""
+    head = found.head
+    norms = value_norms((comparison.run, comparison.other), head.layer)
+    two = (found.first, found.positions), (found.other, found.other_positions)
+    return (map_ * of[head.head].numpy()[list(at)] for (map_, at), of in zip(two, norms, strict=True))

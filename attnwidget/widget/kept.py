@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..export.container import container
+from .answers import LARGEST
 from .jobs import Job
 from .recordable import answered
 from .recorder import Recorder
 from .recording import bundle
-from .wire import pack
+from .wire import nbytes, pack
 
 MOST = 500_000
-_RAW = 4_000_000  # bytes of arrays beyond which an answer is not tried: it would not fit
 _TABS = {
     "overview": ("overview",),
     "ranking": (),
@@ -32,7 +32,7 @@ def kept(w, job: Job) -> bytes:
     if not of.key or not of.asking.tokens:
         return b""
     _record(of)
-    of.answers = [one for one in of.answers if _size(one["result"]) <= _RAW]
+    of.answers = [one for one in of.answers if nbytes(one["result"]) <= LARGEST]
     state = {name: of.asking.state[name] for name in _STATE}
     while True:
         _turn(job)  # compressing takes its time, and a click need not wait for all tries
@@ -67,18 +67,13 @@ def _record(of: Recorder) -> None:
 
 def _patterns(of: Recorder) -> None:
     cells = of.asking.tokens**2
-    heads = of.asking.heads[: max(1, _RAW // cells)]
-    if not heads or cells > _RAW:
+    heads = of.asking.heads[: max(1, LARGEST // cells)]
+    if not heads or cells > LARGEST:
         return
     of.keep_patterns(heads)
-    if of.asking.state["ablated"] and 8 * len(heads) * cells <= _RAW:
+    if of.asking.state["ablated"] and 8 * len(heads) * cells <= LARGEST:
         of.attempt(lambda: of.keep_present_patterns(heads))
 
 
 def _turn(job: Job) -> None:
     job.chunk(0, 1, "Saving what is shown")
-
-
-def _size(result: object) -> int:
-    """Bytes of the arrays in a result."""
-    return sum(map(len, pack(result)[1]))

@@ -184,7 +184,7 @@ def _comparison(of: Recorder) -> None:
         if fact.get("compared") and (fact["name"] not in WAYS or result["effects"] is not None):
             of.try_ask("scores", asking.scores(fact, asking.metric(fact)))
     if asking.heads:
-        of.try_ask("compared_patterns", {**asking.compared, "heads": asking.heads})
+        of.try_ask("compared_patterns", {**asking.compared, "heads": asking.heads[: arguments.room(asking.tokens, len(compared.MAPS))]})
 
 
 def _generation(of: Recorder) -> None:

@@ -103,7 +103,17 @@ class Session:
             clean = self.clean
             run = lambda: self.model.run(prompt, prepend_bos=clean.prepend_bos)  # noqa: E731
             _make_room(self._references, prompt)
-            return _kept(self._references, prompt, _KEPT_REFERENCES, run)
+            found = _kept(self._references, prompt, _KEPT_REFERENCES, run)
+            self._let_go()
+            return found
+
+    def _let_go(self) -> None:
+        """Of comparisons and sweeps that would keep the run of a reference prompt which is kept no longer."""
+        kept = {id(run) for run in (self._clean, *self._references.values())}
+        holding = ((self._comparisons, lambda one: (one.run, one.other)), (self._sweeps, lambda one: one.of))
+        for store, runs in holding:
+            for key in [key for key, one in store.items() if any(id(run.clean) not in kept for run in runs(one))]:
+                del store[key]
 
     # -- scores ---------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,11 @@ class Sweep:
         self._steps = 0
 
     @property
+    def of(self) -> list[Run]:
+        """The runs that it holds: its own, and those that z is taken from."""
+        return [self.run, *(one for one in self._asked.get("reference") or () if isinstance(one, Run))]
+
+    @property
     def finished(self) -> bool:
         return bool(self.scores) and not self._left
 

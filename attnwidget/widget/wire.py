@@ -20,16 +20,28 @@ class Array:
 
 
 def floats(values: np.ndarray) -> Array:
-    """As float32; what is undefined, or too large for it, is NaN."""
+    """As float32, `values` themselves where they are that; what is undefined, or too large for it, is NaN."""
     with np.errstate(over="ignore"):
-        short = values.astype(np.float32)
-    return Array(np.where(np.isfinite(short), short, np.float32(np.nan)))
+        short = values.astype(np.float32, copy=False)
+    finite = np.isfinite(short)
+    return Array(short if finite.all() else np.where(finite, short, np.float32(np.nan)))
 
 
 def pack(result: object) -> tuple[object, list[bytes]]:
     """`result` as JSON and buffers. Dataclasses become objects, tuples lists, `Array`s stubs `{$buffer, dtype, shape, scale}`."""
     buffers: list[bytes] = []
     return _json(result, buffers), buffers
+
+
+def nbytes(result: object) -> int:
+    """Bytes of the arrays in `result`, as they are here."""
+    if isinstance(result, Array):
+        return result.values.nbytes
+    if is_dataclass(result) and not isinstance(result, type):
+        return sum(nbytes(getattr(result, field.name)) for field in fields(result))
+    if isinstance(result, dict):
+        return sum(map(nbytes, result.values()))
+    return sum(map(nbytes, result)) if isinstance(result, (list, tuple)) else 0
 
 
 def _json(value: object, buffers: list[bytes]) -> object:

@@ -1,5 +1,8 @@
 """Nothing of a long prompt is held whole: bytes of tensors, counted, while each request is answered."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ from attnwidget.widget import session as sessions
 from attnwidget.widget.asking import CLEAN
 from attnwidget.widget.jobs import Job
 from attnwidget.widget.ops import OPS
-from attnwidget.widget.wire import pack
+from attnwidget.widget.wire import Array, nbytes, pack
 from tests.scale.conftest import narrow, words
 from tests.scale.held import Held
 
@@ -23,7 +26,8 @@ HEAD = [12, 1]
 OFF = {**CLEAN, "heads": [[2, 1], HEAD]}
 ABOUT = {"position": -1, "target": "", "against": ""}
 OTHER = words(TOKENS).replace("cat", "dog")
-PAIR = {"other": OTHER, "discount_special": False, "renormalise": False}
+_WAYS = {"discount_special": False, "renormalise": False}
+PAIR = {"other": OTHER, **_WAYS}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,15 @@ REQUESTS: dict[str, tuple[str, dict]] = {
     "qk": ("qk", {"ablation": CLEAN, "head": HEAD}),
     "why": ("why", {"ablation": CLEAN, "head": [4, 1], "query": TOKENS - 1, "key": 5}),
     "compare": ("compare", {**PAIR, "causal": False, "metric": "kl", **ABOUT, "patience": 0}),
-    "compared maps": ("compared_patterns", {**PAIR, "heads": [HEAD]}),
+    "compared maps": ("compared_patterns", {**PAIR, "heads": [HEAD, [20, 3], [5, 0]]}),
+    "compare with effects, the first steps": ("compare", {**PAIR, "causal": True, "metric": "kl", **ABOUT, "patience": 0}),
+    "many pairs": ("compare_many", {"pairs": [[words(TOKENS), OTHER]], "causal": False, "metric": "kl", **_WAYS}),
+    "other prompt": ("other", {"text": OTHER}),
+    "token": ("token", {"text": "cat"}),
+    "second prompt": ("counterfactual", {"how": "swap", "swap": ["cat", "dog"], "which": "all", "text": "", "seed": 0, **ABOUT}),
+    "ov": ("ov", {"head": HEAD, "positions": list(range(40)), "embedding": "tokens", "k": 5}),
+    "qk circuit": ("qk_circuit", {"head": HEAD, "offset": 1, "embedding": "tokens", "k": 5}),
+    "composition": ("composition", {"head": HEAD}),
     "ablation, the first steps": ("scores", scores("ablation", "kl")),
     "statistic": ("scores", scores("entropy", None)),
     **{
@@ -74,8 +86,14 @@ REQUESTS: dict[str, tuple[str, dict]] = {
 }
 
 
-IN_FLOAT64 = ("compare", "ablation, the first steps")
+IN_FLOAT64 = ("compare", "many pairs", "compare with effects, the first steps", "ablation, the first steps")
 """A dozen copies of one layer's patterns in float64; rows that go together by a budget of their own."""
+LEFT = {"embedding", "overview", "study", "circuit"}
+"""A question to models without a head; the others are sweeps to their end, whose rows go together by that same budget."""
+
+
+def test_every_request_is_counted():
+    assert {op for op, _ in REQUESTS.values()} == set(OPS) - LEFT
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -85,7 +103,8 @@ def test_a_request_never_holds_all_patterns(widget, name):
         answer = answered(widget, op, **args)
     _, buffers = pack(answer)
     assert held.peak < (ALL if name in IN_FLOAT64 else ALL / 2), f"{held.peak / 1e6:.0f} MB of {ALL / 1e6:.0f}"
-    assert sum(map(len, buffers)) <= 6 * MAP
+    assert held.arrays < ALL / 2, f"{held.arrays / 1e6:.0f} MB of {ALL / 1e6:.0f} in arrays"
+    assert sum(map(len, buffers)) <= 15 * MAP
 
 
 def test_a_clean_run_keeps_the_stream_alone(widget):
@@ -140,8 +159,8 @@ def test_a_session_keeps_as_many_runs_as_have_room(widget, monkeypatch):
 
 @pytest.mark.parametrize("op", ["patterns", "weighted", "compared_patterns"])
 def test_maps_of_every_head_are_refused_with_how_many_there_is_room_for(widget, op, monkeypatch):
-    monkeypatch.setattr(arguments, "MAPS_BYTES", 10 * MAP)
-    most = 10
+    monkeypatch.setattr(arguments, "MAPS_BYTES", 20 * MAP)
+    most = 4 if op == "compared_patterns" else 10  # five maps a head, or one and its change
     every = [[layer, head] for layer in range(LAYERS) for head in range(HEADS)]
     args = {"ablation": CLEAN, "kind": "v_norm", **ABOUT, **PAIR}
     said = rf"Maps of {LAYERS * HEADS} heads of {TOKENS} tokens .* select {most} or"
@@ -157,3 +176,38 @@ def test_maps_of_many_heads_are_those_of_each(widget):
         alone = answered(widget, "patterns", ablation=OFF, heads=[head])
         for part in ("maps", "change"):
             assert np.array_equal(together[part].values[i], alone[part].values[0])
+
+
+@pytest.mark.parametrize("op", ["patterns", "compared_patterns"])
+def test_an_answer_as_large_as_any_is_within_its_bound(widget, op, monkeypatch):
+    """Its arrays, and what they are made from: one more copy of the largest of them."""
+    monkeypatch.setattr(arguments, "MAPS_BYTES", 40 * MAP)
+    each = {"patterns": 2, "compared_patterns": 5}[op]
+    heads = [[layer, head] for layer in range(LAYERS) for head in range(HEADS)][: 40 // each]
+    answered(widget, op, heads=heads[:1], ablation=OFF, **PAIR)  # what is kept of the two prompts is there
+    with Held() as held:
+        answer = answered(widget, op, heads=heads, ablation=OFF, **PAIR)
+    assert nbytes(answer) == 40 * MAP
+    assert held.arrays < 1.6 * 40 * MAP, f"{held.arrays / MAP:.0f} maps"
+
+
+def test_a_large_answer_is_not_kept(widget):
+    session = widget._session
+    small = answered(widget, "outcome", ablation=CLEAN, **ABOUT)
+    for op, result in (("outcome", small), ("patterns", {"maps": Array(np.zeros((16, TOKENS, TOKENS), np.float32))})):
+        session.note(op, {"run_key": widget.run_key, "ablation": CLEAN}, result)
+    assert [one for _, one in session.answers_of("outcome")] == [small] and session.answers_of("patterns") == []
+
+
+def test_nothing_keeps_a_run_that_had_to_go(widget, monkeypatch):
+    """A comparison and its sweeps go with the run of the other prompt."""
+    session = widget._session
+    answered(widget, "compare", **PAIR, causal=True, metric="kl", **ABOUT, patience=0)
+    other = weakref.ref(session.reference(OTHER))
+    assert session._comparisons and any(len(sweep.of) > 1 for sweep in session._sweeps.values())
+    monkeypatch.setattr(sessions, "KEPT_BYTES", 1)
+    session.reference(words(TOKENS - 1))
+    assert all(comparison.other is not other() for comparison in session._comparisons.values())
+    session.compared = None
+    gc.collect()
+    assert other() is None

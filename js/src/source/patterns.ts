@@ -12,10 +12,9 @@ interface Held {
 /** A note, less the heads it is about. */
 export type Note = Omit<MapNote, "heads">;
 
-/** How many heads of `tokens` squared are held and shown at once; the rest of a larger selection is not fetched. */
+/** How many heads of `tokens` squared are held and shown at once, each with its change; of a larger selection the rest is not fetched. */
 export function patternLimit(tokens: number): number {
-  const bytes = 96e6;
-  return Math.max(4, Math.floor(bytes / (4 * Math.max(1, tokens) ** 2)));
+  return Math.max(1, Math.floor(96e6 / (8 * Math.max(1, tokens) ** 2)));
 }
 
 /** `source.ask("patterns")` that keeps the heads of the current run and intervention, and asks only for new ones. */
