@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -38,13 +38,12 @@ def lesson(request, tmp_path: Path) -> Path:
     return file
 
 
-def frames(tab: Page) -> list[Frame]:
-    """The frames of a page, each scrolled to, so that it is painted."""
-    found = []
+def frames(tab: Page) -> Iterator[Frame]:
+    """The frames of a page, one after the other: each is in sight while it is the one that is looked at, since a frame out of sight is not
+    painted."""
     for element in tab.locator("iframe").all():
         element.scroll_into_view_if_needed()
-        found.append(element.element_handle().content_frame())
-    return found
+        yield element.element_handle().content_frame()
 
 
 def painted(frame: Frame) -> None:
@@ -70,7 +69,7 @@ def test_a_lesson_without_kernel_and_network(lesson, opened, shots):
 def test_a_view_of_circuitsvis_is_in_its_lesson(tmp_path, opened):
     file = tmp_path / "reading_attention.html"
     file.write_bytes(page("reading_attention", executed(FOLDER / "reading_attention.ipynb")).encode())
-    theirs = frames(opened(file))[-1]
+    *_, theirs = frames(opened(file))
     expect(theirs.get_by_text("Head Selector")).to_be_visible()
     expect(theirs.get_by_text("L18H8")).to_be_visible()
 

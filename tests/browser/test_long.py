@@ -6,6 +6,8 @@ import re
 
 from playwright.sync_api import expect
 
+from attnwidget.widget.state import TABS
+
 from .lab import Notebook
 from .test_widget import cell
 
@@ -136,3 +138,14 @@ def test_five_thousand_heads(notebook, loaded):
         expect(spot).to_be_focused()
         expect(spot).not_to_be_empty()
         expect(spot).to_be_in_viewport()
+
+    # and every other tab comes to rest, with what there is to say or with how long it would take
+    panel = view.get_by_role("tabpanel")
+    for tab in TABS:
+        book.do(f"d.tab = {tab!r}")
+        expect(panel).to_be_visible()
+        busy = panel.locator("[role=progressbar], [aria-busy=true]")
+        book.do("d.cancel()")
+        expect(busy).to_have_count(0, timeout=60_000)
+        expect(panel).to_have_text(re.compile(".{10}", re.S))
+        assert nodes(book, ".aw-tabpanel *") < 30_000, tab

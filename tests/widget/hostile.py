@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 from hypothesis import strategies as st
 
+from ..conftest import ROOT
 from .front import CLEAN
 
 
@@ -86,7 +88,14 @@ def good(key: str) -> dict[str, dict]:
 _WATCHED = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate", "os.system", "os.exec",
             "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "socket.bind", "shutil.", "tempfile.", "pickle.", "exec",
             "compile", "webbrowser.open", "ctypes.dlopen")  # fmt: skip
+# Where Python and its packages lie, and what the system says of itself.
+_READ = tuple({*map(os.path.realpath, (sys.prefix, sys.base_prefix, ROOT, "/usr/lib", "/usr/share")), "/proc", "/sys", "/dev"})
 _touched: list[str] | None = None
+
+
+def _ours(path: object) -> bool:
+    """Whether a file, or the number of one that is open, is where a library may read."""
+    return isinstance(path, int) or os.path.realpath(os.fspath(path)).startswith(_READ)
 
 
 def _audit(event: str, args: tuple) -> None:
@@ -95,8 +104,11 @@ def _audit(event: str, args: tuple) -> None:
     if event == "open":
         path, mode, flags = args
         writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool((flags or 0) & 0o3)
-        if writes and "__pycache__" not in str(path):
+        if (writes and "__pycache__" not in str(path)) or not _ours(path):
             _touched.append(f"{event} {path!r} {mode}")
+    elif event in ("os.listdir", "os.scandir"):
+        if not _ours(args[0]):
+            _touched.append(f"{event} {args[0]!r}")
     elif event.startswith(_WATCHED):
         _touched.append(f"{event} {str(args)[:200]}")
 
@@ -115,8 +127,8 @@ class _Heard(logging.Handler):
 
 @contextmanager
 def nothing_happens() -> Iterator[None]:
-    """Inside, no file is written, moved or removed, no process started, no socket opened and no code compiled; nothing is logged, and no
-    exception is lost in a thread or a finaliser."""
+    """Inside, no file is written, moved or removed, none is read but those that libraries have, no process started, no socket opened and no
+    code compiled; nothing is logged, and no exception is lost in a thread or a finaliser."""
     global _touched
     lost: list[str] = []
     heard = _Heard()
