@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,18 +27,24 @@ def main(names: list[str]) -> int:
     machine = describe()
     print("\n".join(f"{key:12} {value}" for key, value in machine.items()), flush=True)
     figures: list[Figure] = []
-    for name in names or BENCHMARKS:
-        print(f"\nmeasuring {name} ...", flush=True)
-        figures += measure(name)
-    print("\n" + table(figures))
-    RESULTS.mkdir(exist_ok=True)
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    body = {"when": when, "machine": machine, "figures": [figure.__dict__ for figure in figures]}
+    failed: list[str] = []
     # Some figures alone do not stand in for all.
     file = RESULTS / (f"{'-'.join(names)}.json" if names else "latest.json")
-    file.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    print(f"\nwritten to {file}")
-    return 0
+    RESULTS.mkdir(exist_ok=True)
+    for name in names or BENCHMARKS:
+        print(f"\nmeasuring {name} ...", flush=True)
+        try:
+            figures += measure(name)
+        except Exception:  # the others took their time too
+            traceback.print_exc()
+            failed.append(name)
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        body = {"when": when, "machine": machine, "failed": failed, "figures": [figure.__dict__ for figure in figures]}
+        file.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    print("\n" + table(figures) + f"\n\nwritten to {file}")
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}; see above.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ All patterns of SmolLM2 would be 1.1 GB at 1,024 tokens, 4.5 GB at 2,048.
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,49 +28,53 @@ from .figures import Figure, figure
 from .memory import peak
 
 MB = 1e6
+WORDS = re.findall(" [a-z]+", " the cat saw dog and man ran to his house in town by day or night for food")
 ABOUT = {"position": -1, "target": "", "against": ""}
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
-    make: Callable[[], Model]
+    make: Callable[[str], Model]
     tokens: int
 
 
-def _gpt2() -> Model:
+def _gpt2(device: str) -> Model:
     torch.manual_seed(0)
-    return load_model(transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval())
+    return load_model(transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval().to(device))
 
 
-def _deep() -> Model:
+def _deep(device: str) -> Model:
     torch.manual_seed(0)
     shape = {"num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 4, "hidden_size": 64}
     config = transformers.LlamaConfig(**shape, intermediate_size=128, vocab_size=1000, max_position_embeddings=4096, initializer_range=0.1)
-    return load_model(transformers.LlamaForCausalLM(config).eval())
+    return load_model(transformers.LlamaForCausalLM(config).eval().to(device))
+
+
+def _smollm2(device: str) -> Model:
+    return load_model("smollm2-135m", device=device)
 
 
 CASES = (
     Case("80 × 64 heads", _deep, 14),
     Case("GPT-2 small's shape", _gpt2, 512),
-    Case("SmolLM2-135M", lambda: load_model("smollm2-135m"), 1024),
-    Case("SmolLM2-135M", lambda: load_model("smollm2-135m"), 2048),
+    Case("SmolLM2-135M", _smollm2, 1024),
+    Case("SmolLM2-135M", _smollm2, 2048),
 )
 
 
-def long() -> list[Figure]:
+def long(device: str = "cpu") -> list[Figure]:
     found: list[Figure] = []
     for case in CASES:
-        found += _one(case)
+        found += _one(case, device)
         gc.collect()
     return found
 
 
-def _one(case: Case) -> list[Figure]:
-    model = case.make()
-    ids = torch.randint(5, 900, (case.tokens,), generator=torch.Generator().manual_seed(1)).tolist()
-    batch = torch.tensor([ids], device=model.device)
-    widget = AttentionWidget(model, ids)
+def _one(case: Case, device: str) -> list[Figure]:
+    model = case.make(device)
+    widget = AttentionWidget(model, _prompt(model, case.tokens))
+    batch = torch.tensor([widget.run.ids], device=model.device)
     middle = [model.n_layers // 2, 1]
     off = {**CLEAN, "heads": [middle]}
     asked: dict[str, tuple[str, dict]] = {
@@ -104,6 +109,12 @@ def _one(case: Case) -> list[Figure]:
         figures.append(figure(where + "estimate of every head, peak memory", "MB", [most]))
     widget.close()
     return figures
+
+
+def _prompt(model: Model, tokens: int) -> str | list[int]:
+    """Words of one token each, in no order, or ids where there is no tokenizer."""
+    drawn = torch.randint(5, 900, (tokens,), generator=torch.Generator().manual_seed(1)).tolist()
+    return drawn if model.vocabulary.tokenizer is None else "".join(WORDS[i % len(WORDS)] for i in drawn)
 
 
 def _answered(widget: AttentionWidget, op: str, args: dict) -> list[bytes]:

@@ -16,6 +16,7 @@ from tests.browser.lab import CHROMIUM_FLAGS, Kernel, Notebook, Server, open_not
 from tests.conftest import PROMPT
 
 from .figures import Figure, figure
+from .hovering import FRAME, hovered, told
 
 STATIC = Path(__file__).resolve().parents[1] / "attnwidget" / "static"
 KB, MB = 1024, 1024 * 1024
@@ -137,6 +138,18 @@ def first_paint() -> list[Figure]:
         figure("first paint after the cell runs, first widget of a kernel", "ms", times[:1], 1000),
         figure("first paint after the cell runs, later widgets", "ms", times[1:], 1000),
     ]
+
+
+def hover() -> list[Figure]:
+    """The pointer over a head's map of 1,024 tokens, which fills the attention panel, in JupyterLab."""
+    show = "w = AttentionWidget(model, 'the' + ' dog' * 1023, panels=['attention'], selected=['L20H0'], shown=['L20H0'])\nw"
+    with _lab() as lab, lab.notebook(show) as book:
+        book.run_all()
+        book.do("w.wait()")
+        book.widget.locator("section[aria-label=Attention] canvas").first.wait_for(timeout=60_000)
+        frames = hovered(book.page, ".attnwidget section[aria-label=Attention] canvas")
+        tokens = book.read("len(w.tokens)")
+    return told(f"hover over a map of {tokens:,} × {tokens:,} in JupyterLab, ", frames, FRAME)
 
 
 def saved_state() -> list[Figure]:

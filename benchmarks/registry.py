@@ -14,7 +14,7 @@ from .generation import generation
 from .lens import lens
 from .long import long
 from .many import many
-from .measure import bundle, click, first_paint, saved_state
+from .measure import bundle, click, first_paint, hover, saved_state
 from .study import study
 from .sweep import sweep
 from .views import views
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "bundle": bundle,
     "click": click,
     "first_paint": first_paint,
+    "hover": hover,
     "saved_state": saved_state,
     "views": views,
     "sweep": sweep,
