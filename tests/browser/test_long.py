@@ -139,13 +139,16 @@ def test_five_thousand_heads(notebook, loaded):
         expect(spot).not_to_be_empty()
         expect(spot).to_be_in_viewport()
 
-    # and every other tab comes to rest, with what there is to say or with how long it would take
+    # and every other tab says something, and rests once what takes long is cancelled
     panel = view.get_by_role("tabpanel")
+    busy = panel.locator("[role=progressbar], [aria-busy=true]")
     for tab in TABS:
         book.do(f"d.tab = {tab!r}")
-        expect(panel).to_be_visible()
-        busy = panel.locator("[role=progressbar], [aria-busy=true]")
-        book.do("d.cancel()")
-        expect(busy).to_have_count(0, timeout=60_000)
-        expect(panel).to_have_text(re.compile(".{10}", re.S))
+        expect(panel).to_have_text(re.compile(".{10}", re.S), timeout=60_000)
+        for _ in range(100):
+            if not busy.count():
+                break
+            book.do("d.cancel()")
+            page.wait_for_timeout(300)
+        expect(busy).to_have_count(0)
         assert nodes(book, ".aw-tabpanel *") < 30_000, tab

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from textwrap import dedent
 
 import numpy as np
@@ -62,6 +62,16 @@ def test_processes_give_the_same_and_one_that_dies_is_told_and_made_good(serial,
 
         seen = {pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() for _ in range(200)}
         assert seen <= {"3", "5"} and gpus.empty(), "each worker took one of its own"
+
+        def interrupt(done, total, text):
+            if done == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            score_dataset("minilm", PROMPTS, executor=pool, checkpoint=tmp_path / "cut", progress=interrupt, **ASKED)
+        kept = len(list((tmp_path / "cut").glob("*.parquet")))
+        assert 2 <= kept < 9, "what had not begun was cancelled"
+        same(score_dataset("minilm", PROMPTS, executor=pool, checkpoint=tmp_path / "cut", **ASKED), serial)
 
         def kill(done, total, text):
             if done == 2:
@@ -155,6 +165,26 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(serial, tmp_path):
     told = []
     same(score_dataset("minilm", PROMPTS, checkpoint=tmp_path, progress=lambda *step: told.append(step), **ASKED), serial)
     assert told[0] == (1, 10, "1 of 10 prompts, 1 done before") and told[-1] == (10, 10, "10 of 10 prompts, 3 done before, 1 failed")
+
+
+def test_a_task_that_ends_each_worker_is_the_failure_of_its_prompt(tmp_path):
+    """Dask gives such a task up after some workers; the others are answered."""
+    from distributed.scheduler import KilledWorker
+
+    subject("llama").twin.save_pretrained(tmp_path)
+
+    class Cluster(Executor):
+        def submit(self, work, task):
+            future = Future()
+            if task.content == tuple(OTHER_IDS):
+                future.set_exception(KilledWorker("work-1", None, 3))
+            else:
+                future.set_result(work(task))
+            return future
+
+    found = score_dataset(tmp_path, IDS_ONLY, executor=Cluster(), threads=1)
+    assert [one.index for one in found.failures] == [1] and "KilledWorker" in found.failures[0].reason
+    assert np.isnan(found.samples[1]).all() and not np.isnan(np.delete(found.samples, 1, 0)).any()
 
 
 @pytest.mark.parametrize("threads", [None, 1])

@@ -26,6 +26,8 @@ from attnwidget import (
 )
 from attnwidget.analysis import outcome, whole_prompt
 
+from ..models import bridged, tokenizer
+
 IDS = [3, 7, 12, 7, 3, 9, 20, 7, 12]
 RESULTS = {
     "outcome": lambda run: outcome(run),
@@ -52,12 +54,14 @@ RESULTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def run():
+@pytest.fixture(scope="module", params=["plain", "bridge"])
+def run(request):
+    """A model in bfloat16, of transformers as it is and through TransformerLens."""
     torch.manual_seed(0)
     sizes = {"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 32, "intermediate_size": 48}
     config = LlamaConfig(**sizes, vocab_size=50, max_position_embeddings=64, initializer_range=0.3)
-    return load_model(LlamaForCausalLM(config).eval().to(torch.bfloat16)).run(IDS)
+    source = LlamaForCausalLM(config).eval().to(torch.bfloat16)
+    return load_model(source if request.param == "plain" else bridged(source, tokenizer())).run(IDS)
 
 
 def test_the_model_is_used_as_it_comes(run):

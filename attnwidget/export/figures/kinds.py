@@ -38,7 +38,7 @@ def _one(sheet: Sheet, x: float, y: float, wide: float, found: HeadKinds, name: 
     long = wide - (left - x) - 26
     at = lambda share: left + long * min(1.0, max(0.0, share))  # noqa: E731
     if not heads:
-        y = sheet.paragraph(x, y + BODY, wide, kind.reason or f"{NONE_FOUND.capitalize()}. {_best(kind.values)}", SMALL, ink.FG2)
+        y = sheet.paragraph(x, y + BODY, wide, kind.reason or f"{NONE_FOUND.capitalize()}. {_best(kind.values, line)}", SMALL, ink.FG2)
         return y
     top = y
     for head in heads[:_MOST]:
@@ -63,8 +63,11 @@ def _one(sheet: Sheet, x: float, y: float, wide: float, found: HeadKinds, name: 
     return sheet.paragraph(x, y + 2 * SMALL + 4, wide, more, SMALL, ink.FG2)
 
 
-def _best(values: np.ndarray) -> str:
+def _best(values: np.ndarray, line: float) -> str:
     if np.isnan(values).all():
         return ""
     at = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    return f"The largest score is {signed(float(values[at]))}, of {Head(int(at[0]), int(at[1]))}."
+    best = float(values[at])
+    # One that falls short by less than is shown must not look as if it did not.
+    said = signed(best, 4 if best < line and signed(best) == signed(line) else 2)
+    return f"The largest score is {said}, of {Head(int(at[0]), int(at[1]))}."

@@ -2,6 +2,7 @@
 
 import type { Matrix, Scale } from "../draw/matrix";
 import { tokenLabels } from "../labels";
+import { byteTable, read, UNIT } from "../source/bytes";
 import type { Container } from "../source/container";
 import type { Head, Tensor } from "../source/ops";
 import { revive } from "../source/wire";
@@ -53,6 +54,8 @@ export interface Part extends Omit<RawPart, "values" | "code"> {
 
 const HALF = 127;
 const UNDEFINED = 255;
+/** Cells of maps that are kept as numbers; all of a large page would be a gigabyte. */
+const KEPT = 16e6;
 
 export function readArrays({ header, buffers }: Container): { arrays: Arrays; parts: Part[] } {
   const arrays = revive(header.arrays, buffers) as Arrays;
@@ -63,6 +66,7 @@ function readPart({ values, code, ...part }: RawPart): Part {
   const { rows, columns, heads, causal, scale } = part;
   const cells = rows.length * columns.length;
   const made = new Map<number, Matrix>();
+  const table = steps(code, values.scale);
   const same = rows.length === columns.length && rows.every((row, i) => row === columns[i]);
   const columnLabels = tokenLabels(columns);
   return {
@@ -74,7 +78,9 @@ function readPart({ values, code, ...part }: RawPart): Part {
     matrix(head) {
       const old = made.get(head);
       if (old) return old;
-      const own = decode(values, code, head * cells, (head + 1) * cells);
+      if (made.size * cells > KEPT) made.clear();
+      const cut = values.data.subarray(head * cells, (head + 1) * cells);
+      const own = table ? read(cut, table) : (cut as Float32Array);
       const matrix = { values: own, n: columns.length, rows: rows.length, causal, hideFirst: false, scale };
       made.set(head, matrix);
       return matrix;
@@ -82,12 +88,11 @@ function readPart({ values, code, ...part }: RawPart): Part {
   };
 }
 
-/** `unit`: value / 255. `signed`: (value − 127) steps, 255 undefined. */
-function decode({ data, scale }: Tensor, code: RawPart["code"], from: number, to: number): Float32Array {
-  const own = data.subarray(from, to);
-  if (code === "float32") return own as Float32Array;
-  if (code === "unit") return Float32Array.from(own, (value) => value / 255);
-  return Float32Array.from(own, (value) => (value === UNDEFINED ? Number.NaN : (value - HALF) * scale));
+/** `unit`: value / 255. `signed`: (value − 127) steps, 255 undefined. Null where values are what they are. */
+function steps(code: RawPart["code"], scale: number): Float32Array | null {
+  if (code === "float32") return null;
+  if (code === "unit") return UNIT;
+  return byteTable((byte) => (byte === UNDEFINED ? Number.NaN : (byte - HALF) * scale));
 }
 
 /** The mean of some heads; undefined where one of them is. */

@@ -183,7 +183,9 @@ function best(kind: Kind, heads: number, least: number | null): string {
   if (at < 0) return "The score is undefined for every head here.";
   const score = kind.values.data[at]!;
   const chance = least !== null && score >= least ? ", which is not surely above chance" : "";
-  return `The highest is ${headName([Math.floor(at / heads), at % heads])} with ${signed(score)}${chance}.`;
+  // One that falls short by less than is shown must not look as if it did not.
+  const short = least !== null && score < least && signed(score) === signed(least) ? 4 : 2;
+  return `The highest is ${headName([Math.floor(at / heads), at % heads])} with ${signed(score, short)}${chance}.`;
 }
 
 function sentence(kind: Kind, rows: FoundHead[], least: number | null): string {

@@ -3,6 +3,7 @@
 import { hasHead, headName } from "../labels";
 import { nameSome } from "../scorewords";
 import type { Book } from "./bundlebook";
+import { read, UNIT } from "./bytes";
 import type { Ablation, Aggregate, Head, Ops, Patterns, Tensor, Thumbnails } from "./ops";
 import { floats, joinNotes, type Note, noteOf, stack } from "./patterns";
 import { revive } from "./wire";
@@ -51,8 +52,6 @@ function square(triangle: Uint8Array, queries: number, keys: number): Uint8Array
   return out;
 }
 
-const asFloats = (bytes: Uint8Array): Float32Array => Float32Array.from(bytes, (value) => value / 255);
-
 /** The largest value of each block; null where some head's pattern was not recorded. */
 export function thumbnails(book: Book, from: Recording): Thumbnails | null {
   const [layers, heads] = book.shape;
@@ -60,14 +59,16 @@ export function thumbnails(book: Book, from: Recording): Thumbnails | null {
   const block = Math.ceil(queries / THUMBNAIL);
   const side = Math.ceil(queries / block);
   const data = new Uint8Array(layers * heads * side * side);
+  const column = Uint32Array.from({ length: keys }, (_, k) => Math.floor(k / block));
   for (let i = 0; i < layers * heads; i++) {
     const map = from.bytes([Math.floor(i / heads), i % heads]);
     if (!map) return null;
     for (let q = 0; q < queries; q++) {
       const row = (i * side + Math.floor(q / block)) * side;
       for (let k = 0; k < keys; k++) {
-        const at = row + Math.floor(k / block);
-        if (map[q * keys + k]! > data[at]!) data[at] = map[q * keys + k]!;
+        const at = row + column[k]!;
+        const value = map[q * keys + k]!;
+        if (value > data[at]!) data[at] = value;
       }
     }
   }
@@ -89,7 +90,7 @@ export function patterns(book: Book, from: Recording | null, args: Ops["patterns
     if (recorded) return recorded;
     const bytes = from?.bytes(head);
     if (!bytes) return { map: nothing, change: nothing, note: NOT_RECORDED };
-    const map = asFloats(bytes);
+    const map = read(bytes, UNIT);
     return unchanged(book, ablation, head)
       ? { map, change: new Float32Array(map.length), note: { text: EIGHT_BIT } }
       : { map, change: nothing, note: { text: cleanWords(ablation, head), instead: "clean" } };

@@ -37,9 +37,17 @@ function tensor({ $buffer, dtype, shape, scale = 1 }: Stub, buffers: readonly Bu
 
 export function asBytes(buffer: Buffer): Uint8Array {
   // marimo and saved pages hand over base64.
-  if (typeof buffer === "string") return Uint8Array.from(atob(buffer), (c) => c.charCodeAt(0));
+  if (typeof buffer === "string") return fromBase64(buffer);
   if (ArrayBuffer.isView(buffer)) return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   return new Uint8Array(buffer);
+}
+
+/** A loop: `Uint8Array.from` takes five times as long. */
+function fromBase64(text: string): Uint8Array {
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
 }
 
 function asFloats(bytes: Uint8Array): Float32Array {
