@@ -32,6 +32,9 @@ def _counted(gc, threading, torch):
             'tensors': tensors / 2**20}
 """
 
+# JupyterLab's registry of commands keeps each key that was pressed and is no command, for good, and with it what the key was pressed over.
+KEYS = "() => window.jupyterapp.commands._holdKeyBindingPromises.clear()"
+
 #: What is measured: words, unit, and how much the last quarter may lie over the second (a share, or that many units).
 MEASURED = {
     "rss": ("kernel, resident memory", "MiB", 0.05, 60),
@@ -64,6 +67,7 @@ class Memory:
         return now
 
     def _in_page(self) -> dict[str, float]:
+        self._book.page.evaluate(KEYS)
         for _ in range(2):  # what the first finds dead may have kept others alive
             self._page.send("HeapProfiler.collectGarbage")
         metrics = {one["name"]: one["value"] for one in self._page.send("Performance.getMetrics")["metrics"]}
