@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from textwrap import dedent
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -177,13 +178,13 @@ def test_a_task_that_ends_each_worker_is_the_failure_of_its_prompt(tmp_path):
         def submit(self, work, task):
             future = Future()
             if task.content == tuple(OTHER_IDS):
-                future.set_exception(KilledWorker("work-1", None, 3))
+                future.set_exception(KilledWorker("work-1", SimpleNamespace(address="tcp://127.0.0.1:1"), 3))
             else:
                 future.set_result(work(task))
             return future
 
     found = score_dataset(tmp_path, IDS_ONLY, executor=Cluster(), threads=1)
-    assert [one.index for one in found.failures] == [1] and "KilledWorker" in found.failures[0].reason
+    assert [one.index for one in found.failures] == [1] and "4 different workers" in found.failures[0].reason
     assert np.isnan(found.samples[1]).all() and not np.isnan(np.delete(found.samples, 1, 0)).any()
 
 

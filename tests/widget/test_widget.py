@@ -196,7 +196,8 @@ def test_outcome_equals_the_run(front, widget):
         assert row["clean"]["rank"] == run.clean.rank(row["id"])
     assert result["logit_diff"]["clean"] == pytest.approx(run.clean.logit_diff(top["id"], result["against"]["id"]), abs=1e-6)
     whole, _ = front.result("whole_prompt", run_key=widget.run_key, ablation=ablation)
-    assert whole == {"perplexity": {"clean": run.clean.perplexity(), "ablated": run.perplexity()}, "top1_changed": run.top1_changed()}
+    perplexity = {"clean": run.clean.perplexity(), "ablated": run.perplexity()}
+    assert whole == {"perplexity": perplexity, "top1_changed": run.top1_changed(), "dtype": "float32"}
 
 
 def test_outcome_with_nothing_ablated(front, widget):
