@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from ..analysis.checked import count
 from ..analysis.method import Progress
@@ -63,15 +64,8 @@ def check_executor(executor: object, spec: ModelSpec | Live) -> None:
         raise ExecutorError("This thread holds the model's lock, for which the executor's would wait: leave `with model.lock:` first.")
 
 
-def drive(
-    total: int,
-    task: Callable[[int], Task],
-    executor: Executor | None,
-    parts: Parts | None,
-    progress: Progress | None,
-    take: Take,
-    check: Callable[[], None],
-) -> None:
+@dataclass(eq=False)
+class Drive:
     """`take(index, outcome)` for each of `total` tasks, each made when its turn comes, as they are done. A part that exists is
     taken and not computed again, and what is computed becomes a part; what failed does not. `check()` comes before anything that was
     computed is taken or kept, and may raise.
@@ -79,25 +73,19 @@ def drive(
     What `progress(done, total, text)` raises, an interrupt and a cancelled job end it: tasks that have not started are cancelled, finished
     ones are kept. `ExecutorError` where the executor gives up.
     """
-    _Drive(total, task, executor, parts, progress, take, check).run()
 
-
-class _Drive:
-    def __init__(
-        self,
-        total: int,
-        task: Callable[[int], Task],
-        executor: Executor | None,
-        parts: Parts | None,
-        progress: Progress | None,
-        take: Take,
-        check: Callable[[], None],
-    ):
-        self.total, self.task, self.executor, self.parts, self.progress = total, task, executor, parts, progress
-        self.take, self.check = take, check
-        self.pending: dict[Future, tuple[int, str]] = {}
-        self.done = self.failed = self.found = 0
-        self.stop = threading.Event()
+    total: int
+    task: Callable[[int], Task]
+    executor: Executor | None
+    parts: Parts | None
+    progress: Progress | None
+    take: Take
+    check: Callable[[], None]
+    pending: dict[Future, tuple[int, str]] = field(default_factory=dict, init=False)
+    done: int = field(default=0, init=False)
+    failed: int = field(default=0, init=False)
+    found: int = field(default=0, init=False)
+    stop: threading.Event = field(default_factory=threading.Event, init=False)
 
     def run(self) -> None:
         workers = None if self.executor is None else _workers(self.executor)

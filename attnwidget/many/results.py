@@ -17,7 +17,7 @@ from ..analysis.method import Progress
 from ..drawable import Drawable
 from ..errors import AttnWidgetError, ModelError
 from ..heads import Head
-from .driver import check_executor, drive, elsewhere, threads_for
+from .driver import Drive, check_executor, elsewhere, threads_for
 from .fingerprint import fingerprint
 from .parts import Parts
 from .prompts import Prompt
@@ -137,7 +137,7 @@ def gather(
         one = prompts[index]
         return Task(spec, compute, one.content, {**question, **one.own}, bos, threads)
 
-    drive(len(prompts), task, setting.executor, parts, setting.progress, take, lambda: require_unchanged(spec, stamp))
+    Drive(len(prompts), task, setting.executor, parts, setting.progress, take, lambda: require_unchanged(spec, stamp)).run()
     failures.sort(key=lambda one: one.index)
     if not arrays:
         raise AttnWidgetError(f"None of the {len(prompts)} prompts could be answered; the first: {failures[0].reason}")

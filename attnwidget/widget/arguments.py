@@ -12,7 +12,7 @@ from ..model import Model
 from ..run import Run
 
 MAPS_BYTES = 96_000_000
-"""Of maps [query, key] in float32 that one answer has: more are asked for in parts (js/src/source/patterns.ts)."""
+"""Of maps [query, key] in float32 that one answer has at most; a page asks for no more (js/src/source/patterns.ts)."""
 MAPS_A_HEAD = 2
 """What a page holds of each open head: its map, and how that is changed by what is ablated."""
 

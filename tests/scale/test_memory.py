@@ -1,6 +1,7 @@
 """Nothing of a long prompt is held whole: bytes of tensors, counted, while each request is answered."""
 
 import gc
+import re
 import weakref
 
 import numpy as np
@@ -16,6 +17,7 @@ from attnwidget.widget.asking import CLEAN
 from attnwidget.widget.jobs import Job
 from attnwidget.widget.ops import OPS
 from attnwidget.widget.wire import Array, nbytes, pack
+from tests.conftest import ROOT
 from tests.scale.conftest import narrow, words
 from tests.scale.held import Held
 
@@ -189,6 +191,11 @@ def test_an_answer_as_large_as_any_is_within_its_bound(widget, op, monkeypatch):
         answer = answered(widget, op, heads=heads, ablation=OFF, **PAIR)
     assert nbytes(answer) == 40 * MAP
     assert held.arrays < 1.6 * 40 * MAP, f"{held.arrays / MAP:.0f} maps"
+
+
+def test_the_page_asks_for_no_more_maps_than_are_answered():
+    said = re.search(r"Math\.floor\((\w+) / \((\d+) \* Math", (ROOT / "js/src/source/patterns.ts").read_text(encoding="utf-8"))
+    assert float(said[1]) == arguments.MAPS_BYTES and int(said[2]) == 4 * arguments.MAPS_A_HEAD
 
 
 def test_a_large_answer_is_not_kept(widget):

@@ -175,7 +175,7 @@ function interval({ low, high }: FoundHead): string {
   return low === null || high === null ? "" : ` interval ${signed(low)} to ${signed(high)}`;
 }
 
-function best(kind: Kind, heads: number, least: number | null): string {
+export function best(kind: Pick<Kind, "values">, heads: number, least: number | null): string {
   let at = -1;
   kind.values.data.forEach((value, i) => {
     if (!Number.isNaN(value) && (at < 0 || value > kind.values.data[at]!)) at = i;
